@@ -1,0 +1,154 @@
+package metrics
+
+import "time"
+
+// Snapshot is everything that can be seen from outside at one moment. It is a
+// deep copy: whoever holds it may keep it and read it without a lock.
+type Snapshot struct {
+	At      time.Time `json:"at"`
+	Started time.Time `json:"started"`
+	Version string    `json:"version"`
+	Listen  string    `json:"listen"` // host:port that is served
+	Config  string    `json:"config"` // the file's path, or what stands in for one
+	// Generation changes when anything but At has changed since an earlier Snapshot.
+	Generation uint64 `json:"generation"`
+
+	TPS      float64 `json:"tps"`       // tokens per second of all streams now
+	InFlight int     `json:"in_flight"` // requests being served
+	OK       int64   `json:"ok"`        // requests answered completely
+	Failed   int64   `json:"failed"`    // requests that ended in an error the client saw
+	Canceled int64   `json:"canceled"`  // requests whose client left
+	Saved    int64   `json:"saved"`     // requests answered after a fallback
+
+	Providers []ProviderView  `json:"providers"` // in the order of the config
+	Requests  []RequestRecord `json:"requests"`  // those in flight, newest first, then the finished, newest first
+	Events    []Event         `json:"events"`    // those with Seq > since, oldest first
+	// EventsLost counts the events after since that the ring has overwritten.
+	EventsLost uint64 `json:"events_lost"`
+	// LogDropped counts request log lines that could not be written.
+	LogDropped int64 `json:"log_dropped"`
+	Draining   bool  `json:"draining"`
+}
+
+// State of a provider, as a person sees it.
+type State string
+
+const (
+	StateReady    State = "ready"
+	StateCooling  State = "cooling"   // left out until RetryAt
+	StateHalfOpen State = "half-open" // its pause is over, no request has succeeded yet
+	StateAuth     State = "auth"      // its key was refused; left out until RetryAt
+	StateOff      State = "off"       // configured, but this build or configuration cannot use it
+)
+
+// HistoryLen is the number of one-second samples of ProviderView.History.
+const HistoryLen = 300
+
+// ProviderView is one provider at one moment.
+type ProviderView struct {
+	Name     string    `json:"name"`
+	Type     string    `json:"type"`
+	Endpoint string    `json:"endpoint"`
+	State    State     `json:"state"`
+	RetryAt  time.Time `json:"retry_at,omitzero"` // when a cooling provider is asked again
+	// TPS is what all its streams bring together now. Tokens of running streams
+	// are estimated from bytes until the upstream has reported them.
+	TPS float64 `json:"tps"`
+	// History holds tokens per second, one sample a second, oldest first,
+	// always HistoryLen long; the last one is the last whole second.
+	History  []float32     `json:"history"`
+	TTFTp50  time.Duration `json:"ttft_p50"` // of the last 128 attempts with content; 0 = none yet
+	TTFTp95  time.Duration `json:"ttft_p95"`
+	InFlight int           `json:"in_flight"` // attempts
+	OK       int64         `json:"ok"`        // attempts answered completely
+	Failed   int64         `json:"failed"`    // attempts failed
+	Weight   float64       `json:"weight"`    // of its heaviest model entry
+	Tier     int           `json:"tier"`      // of its lowest model entry
+	Share    float64       `json:"share"`     // of the answered requests, 0–1, decayed over 5 minutes
+	// LastError is the newest failure in words, "" when there was none.
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+}
+
+// Phase is how far a request has come.
+type Phase string
+
+const (
+	PhaseWaiting   Phase = "waiting"   // no content yet
+	PhaseStreaming Phase = "streaming" // committed to the client, still running
+	PhaseOK        Phase = "ok"
+	PhaseFailed    Phase = "failed"
+	PhaseCanceled  Phase = "canceled" // the client left
+)
+
+// Done reports whether the request has ended.
+func (p Phase) Done() bool { return p == PhaseOK || p == PhaseFailed || p == PhaseCanceled }
+
+// RequestRecord is one request, running or finished. The screen, the request
+// log and the counters all show this one value.
+type RequestRecord struct {
+	ID       string        `json:"id"`
+	Time     time.Time     `json:"time"` // when it came
+	Method   string        `json:"method"`
+	Path     string        `json:"path"`
+	Model    string        `json:"model"` // as asked
+	Stream   bool          `json:"stream"`
+	Session  string        `json:"session,omitempty"`
+	Key      string        `json:"key,omitempty"` // the client key's name
+	Phase    Phase         `json:"phase"`
+	Status   int           `json:"status"` // sent to the client; 0 = nothing yet
+	Duration time.Duration `json:"duration"`
+	TTFT     time.Duration `json:"ttft"`   // request came → first content from the upstream that answered; 0 = none
+	TPS      float64       `json:"tps"`    // of the answering attempt; 0 = not known
+	Tokens   Tokens        `json:"tokens"` // of the answering attempt
+	// Error says what the client was told, "" when all went well.
+	Error    string   `json:"error,omitempty"`
+	Decision Decision `json:"decision"`
+}
+
+// Tokens of one attempt.
+type Tokens struct {
+	Input      int64 `json:"input"`
+	Output     int64 `json:"output"`
+	CacheRead  int64 `json:"cache_read"`
+	CacheWrite int64 `json:"cache_write"`
+	// Estimated is true while Output is counted from bytes because the upstream has not reported it.
+	Estimated bool `json:"estimated,omitempty"`
+}
+
+// Decision tells why a request went where it went: who could serve it, who was
+// left out, and what was tried with which result.
+type Decision struct {
+	Alias      string          `json:"alias"` // the pattern or name that matched, "" = none
+	Forced     string          `json:"forced,omitempty"`
+	Candidates []Candidate     `json:"candidates"`
+	Attempts   []AttemptRecord `json:"attempts"`
+}
+
+// Candidate is one target that was looked at, in the order of choice; those
+// left out come last.
+type Candidate struct {
+	Provider string  `json:"provider"`
+	Model    string  `json:"model"` // the upstream's name
+	Tier     int     `json:"tier"`
+	Weight   float64 `json:"weight"`
+	// Skipped says why it was left out, "" = it was not.
+	Skipped string `json:"skipped,omitempty"`
+}
+
+// AttemptRecord is one exchange with one upstream.
+type AttemptRecord struct {
+	Provider string        `json:"provider"`
+	Model    string        `json:"model"`
+	Start    time.Time     `json:"start"`
+	Duration time.Duration `json:"duration"` // so far, while it runs
+	TTFT     time.Duration `json:"ttft"`     // sent → first content; 0 = none
+	TPS      float64       `json:"tps"`
+	Tokens   Tokens        `json:"tokens"`
+	Status   int           `json:"status"` // the upstream's; 0 = none came
+	// Outcome is "" while it runs, then ok, canceled or the failure's class
+	// (rate_limited, overloaded, server_error, credential_refused, connect,
+	// broken, timeout, bad_upstream_response, invalid_request).
+	Outcome string `json:"outcome"`
+	Reason  string `json:"reason,omitempty"` // the failure in words
+}
