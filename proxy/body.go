@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"anyproxy/providers"
+)
+
+const (
+	// maxBody is the Anthropic API's own limit for a request.
+	maxBody = 32 << 20
+	// firstRead bounds what a promised Content-Length makes us allocate before
+	// any of it has come.
+	firstRead = 256 << 10
+	// pooledBody is the largest buffer that is kept for the next request.
+	pooledBody = 2 << 20
+	// A body may take this long, and a second more for each megabyte.
+	bodyTime = 30 * time.Second
+)
+
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+func recycle(b []byte) {
+	if cap(b) <= pooledBody {
+		b = b[:0]
+		bodies.Put(&b)
+	}
+}
+
+// readBody reads the whole request body into a pooled buffer.
+func readBody(w http.ResponseWriter, r *http.Request) (*providers.Body, *refusal) {
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		// An inflated body could be a thousand times its size.
+		return nil, refuse(http.StatusUnsupportedMediaType, "content-encoding: only identity is accepted")
+	}
+	if r.ContentLength > maxBody {
+		return nil, tooLarge()
+	}
+	deadline := bodyTime + time.Duration(max(r.ContentLength, 0)>>20)*time.Second
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(deadline)) // not all writers can
+	buf := (*bodies.Get().(*[]byte))[:0]
+	buf, err := readAll(buf, io.LimitReader(r.Body, maxBody+1), r.ContentLength)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	if err != nil {
+		recycle(buf)
+		return nil, bodyRefusal(err)
+	}
+	if len(buf) > maxBody {
+		recycle(buf)
+		return nil, tooLarge()
+	}
+	return providers.NewBody(buf, recycle), nil
+}
+
+func tooLarge() *refusal {
+	return refuse(http.StatusRequestEntityTooLarge, "request exceeds the maximum size of "+strconv.Itoa(maxBody>>20)+" MiB")
+}
+
+func bodyRefusal(err error) *refusal {
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return refuse(http.StatusRequestTimeout, "body: it did not arrive in time")
+	}
+	return refuse(http.StatusBadRequest, "body: it broke off before its end")
+}
+
+// readAll appends r to buf, growing it as bytes really come.
+func readAll(buf []byte, r io.Reader, expected int64) ([]byte, error) {
+	want := min(max(int(expected), 0)+1, firstRead) // one more, so that EOF is seen without growing
+	if cap(buf) < want {
+		buf = make([]byte, 0, want)
+	}
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+}

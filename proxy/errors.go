@@ -1,0 +1,71 @@
+package proxy
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// errorType gives the Anthropic API's error.type for a status.
+// Source: the API reference's list of errors.
+func errorType(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusPaymentRequired:
+		return "billing_error"
+	case http.StatusForbidden:
+		return "permission_error"
+	case http.StatusNotFound:
+		return "not_found_error"
+	case http.StatusRequestEntityTooLarge:
+		return "request_too_large"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case http.StatusServiceUnavailable, statusOverloaded:
+		return "overloaded_error"
+	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
+		return "timeout_error"
+	}
+	if status >= 500 {
+		return "api_error"
+	}
+	return "invalid_request_error"
+}
+
+// statusOverloaded is the Anthropic API's own status for "come back later".
+const statusOverloaded = 529
+
+// errorBody is the API's error shape.
+func errorBody(id string, status int, message string) []byte {
+	type detail struct {
+		Type    string `json:"type"`
+		Message string `json:"message"`
+	}
+	b, _ := json.Marshal(struct { // strings always marshal
+		Type      string `json:"type"`
+		Error     detail `json:"error"`
+		RequestID string `json:"request_id"`
+	}{"error", detail{errorType(status), message}, id})
+	return b
+}
+
+// refusal is an answer of our own with an error status.
+type refusal struct {
+	status  int
+	message string
+}
+
+func (e *refusal) Error() string { return e.message }
+
+func refuse(status int, message string) *refusal { return &refusal{status, message} }
+
+// writeError answers with an error of our own.
+func writeError(w http.ResponseWriter, id string, e *refusal) {
+	body := errorBody(id, e.status, e.message)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(e.status)
+	_, _ = w.Write(body) // the client may be gone
+}

@@ -1,0 +1,172 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+
+	"anyproxy/config"
+	"anyproxy/metrics"
+	"anyproxy/providers"
+	"anyproxy/proxy/routing"
+)
+
+// Runtime is a configuration ready to serve: providers built, keys resolved.
+// It is never changed.
+type Runtime struct {
+	Config    *config.Config
+	providers map[string]upstream
+	router    *routing.Router
+	state     *routing.State
+	keys      []clientKey
+	infos     []metrics.ProviderInfo
+}
+
+// upstream is a usable provider.
+type upstream struct {
+	providers.Provider
+	config *config.Provider
+}
+
+// Key is a client key with its value resolved.
+type Key struct {
+	Name   string
+	Value  config.Secret
+	Models []string // patterns of the models it may ask for; none = all
+}
+
+type clientKey struct {
+	name   string
+	sum    [sha256.Size]byte
+	models []string
+}
+
+// Wiring is what a Runtime is built from.
+type Wiring struct {
+	Config *config.Config
+	// Providers holds those that can be used, by name.
+	Providers map[string]providers.Provider
+	// Unusable says, by name, why a configured provider is not in Providers.
+	Unusable map[string]string
+	Keys     []Key
+	State    *routing.State
+	Routing  routing.Options
+}
+
+// NewRuntime builds a Runtime.
+func NewRuntime(w Wiring) *Runtime {
+	rt := &Runtime{Config: w.Config, state: w.State, providers: map[string]upstream{}}
+	for i := range w.Config.Providers {
+		p := &w.Config.Providers[i]
+		if impl := w.Providers[p.Name]; impl != nil {
+			rt.providers[p.Name] = upstream{impl, p}
+		}
+		rt.infos = append(rt.infos, providerInfo(w.Config, p, w.Unusable[p.Name]))
+	}
+	for _, k := range w.Keys {
+		rt.keys = append(rt.keys, clientKey{name: k.Name, sum: sha256.Sum256([]byte(k.Value.Reveal())), models: k.Models})
+	}
+	rt.router = routing.New(rt.targets(), w.State, w.Routing)
+	return rt
+}
+
+// targets leaves out the models of providers that cannot be used.
+func (rt *Runtime) targets() []routing.Target {
+	var out []routing.Target
+	for _, m := range rt.Config.Models {
+		up, ok := rt.providers[m.Provider]
+		if !ok {
+			continue
+		}
+		out = append(out, routing.Target{
+			Provider: m.Provider, Endpoint: up.config.Endpoint, Model: m.Name,
+			Aliases: m.Alias, Weight: m.Weight, Tier: m.Tier,
+		})
+	}
+	return out
+}
+
+func providerInfo(c *config.Config, p *config.Provider, off string) metrics.ProviderInfo {
+	info := metrics.ProviderInfo{Name: p.Name, Type: string(p.Type), Endpoint: p.Endpoint, Off: off}
+	for _, m := range c.Models {
+		if m.Provider != p.Name {
+			continue
+		}
+		info.Weight = max(info.Weight, m.Weight)
+		if info.Tier == 0 || m.Tier < info.Tier {
+			info.Tier = m.Tier
+		}
+	}
+	return info
+}
+
+// credentials are what a request presents in the two headers that the
+// Anthropic API reads a key from. Never from the query or a cookie.
+type credentials struct{ apiKey, authorization string }
+
+func credentialsOf(h http.Header) credentials {
+	return credentials{h.Get("X-Api-Key"), h.Get("Authorization")}
+}
+
+// bearer is the token of an Authorization header, "" when it has none.
+func bearer(authorization string) string {
+	scheme, token, ok := strings.Cut(authorization, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// identify finds the client key that one of the credentials is. Without any
+// configured key everybody is let in, as nil. Every key is compared, in
+// constant time, so that the time taken says nothing.
+func (rt *Runtime) identify(c credentials) (key *clientKey, ok bool) {
+	if len(rt.keys) == 0 {
+		return nil, true
+	}
+	for _, presented := range []string{c.apiKey, bearer(c.authorization)} {
+		if k := rt.find(presented); k != nil {
+			return k, true
+		}
+	}
+	return nil, false
+}
+
+func (rt *Runtime) find(presented string) *clientKey {
+	sum := sha256.Sum256([]byte(presented))
+	var found *clientKey
+	for i := range rt.keys {
+		if subtle.ConstantTimeCompare(sum[:], rt.keys[i].sum[:]) == 1 && presented != "" {
+			found = &rt.keys[i]
+		}
+	}
+	return found
+}
+
+// own returns the credentials that are the client's own, for providers that
+// pass them through: those that are not one of our keys.
+func (rt *Runtime) own(c credentials) providers.ClientAuth {
+	if len(rt.keys) > 0 {
+		if rt.find(c.apiKey) != nil {
+			c.apiKey = ""
+		}
+		if rt.find(bearer(c.authorization)) != nil {
+			c.authorization = ""
+		}
+	}
+	return providers.ClientAuth{APIKey: c.apiKey, Authorization: c.authorization}
+}
+
+// allows reports whether the key may ask for model; nil is everybody.
+func (k *clientKey) allows(model string) bool {
+	if k == nil || len(k.models) == 0 {
+		return true
+	}
+	for _, pattern := range k.models {
+		if routing.Match(pattern, model) {
+			return true
+		}
+	}
+	return false
+}

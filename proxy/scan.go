@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"anyproxy/internal/jsonscan"
+	"anyproxy/providers"
+)
+
+// maxDepth bounds how deep a request's JSON may be nested.
+const maxDepth = 512
+
+// scan is what the proxy needs to know of a request body. The body itself is
+// never decoded.
+type scan struct {
+	model   string
+	modelAt providers.Span // the JSON string, quotes included
+	stream  bool
+	userID  string // metadata.user_id, "" when absent
+}
+
+// scanBody reads a Messages request. It checks that the body is one JSON object
+// that names its model, and leaves all else to the upstream.
+func scanBody(b []byte) (scan, *refusal) {
+	var s scan
+	o, err := jsonscan.OpenObject(b, 0, maxDepth)
+	if err != nil {
+		return s, badJSON(b, err)
+	}
+	seen := 0
+	for o.Next() {
+		switch {
+		case jsonscan.Is(o.Key, "model"):
+			// Two values could be read as one by us and as the other by the
+			// upstream, past a key's list of models.
+			if seen++; seen > 1 {
+				return s, refuse(http.StatusBadRequest, "model: given twice")
+			}
+			s.modelAt = providers.Span(o.Val)
+			s.model, _ = text(o.Raw())
+		case jsonscan.Is(o.Key, "stream"):
+			if s.stream, err = boolean(o.Raw()); err != nil {
+				return s, refuse(http.StatusBadRequest, "stream: "+err.Error())
+			}
+		case jsonscan.Is(o.Key, "metadata"):
+			s.userID = member(o.Raw(), "user_id")
+		}
+	}
+	if err := o.Err(); err != nil {
+		return s, badJSON(b, err)
+	}
+	if rest := strings.TrimSpace(string(b[o.End():])); rest != "" {
+		return s, refuse(http.StatusBadRequest, "body: text behind the JSON object at offset "+strconv.Itoa(o.End()))
+	}
+	if strings.TrimSpace(s.model) == "" {
+		return s, refuse(http.StatusBadRequest, "model: a string that is not blank is required")
+	}
+	return s, nil
+}
+
+func badJSON(b []byte, err error) *refusal {
+	if len(b) == 0 {
+		return refuse(http.StatusBadRequest, "body: it is empty, a JSON object is required")
+	}
+	if errors.Is(err, jsonscan.ErrDepth) {
+		return refuse(http.StatusBadRequest, "body: nested deeper than "+strconv.Itoa(maxDepth)+" levels")
+	}
+	return refuse(http.StatusBadRequest, "body: not a valid JSON object: "+err.Error())
+}
+
+// text decodes a JSON string; any other value is not ok.
+func text(raw []byte) (string, bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	return jsonscan.Unquote(raw)
+}
+
+func boolean(raw []byte) (bool, error) {
+	switch string(raw) {
+	case "true":
+		return true, nil
+	case "false", "null":
+		return false, nil
+	}
+	return false, errors.New("true or false is required")
+}
+
+// member returns a string member of an object, "" when there is none.
+func member(raw []byte, name string) string {
+	o, err := jsonscan.OpenObject(raw, 0, maxDepth)
+	if err != nil {
+		return ""
+	}
+	for o.Next() {
+		if jsonscan.Is(o.Key, name) {
+			s, _ := text(o.Raw())
+			return s
+		}
+	}
+	return ""
+}
+
+// session names the client's session: Claude Code's own header, else the
+// session_id inside metadata.user_id, which it sends as a JSON text, else that
+// text itself. "" means that the client does not say.
+func session(h http.Header, userID string) string {
+	const longest = 128
+	s := h.Get("X-Claude-Code-Session-Id")
+	if s == "" {
+		s = member([]byte(userID), "session_id")
+	}
+	if s == "" && !strings.HasPrefix(userID, "{") {
+		s = userID
+	}
+	if len(s) > longest {
+		s = s[:longest]
+	}
+	return strings.ToValidUTF8(s, "")
+}
