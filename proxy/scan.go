@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"strconv"
@@ -52,7 +53,7 @@ func scanBody(b []byte) (scan, *refusal) {
 	if err := o.Err(); err != nil {
 		return s, badJSON(b, err)
 	}
-	if rest := strings.TrimSpace(string(b[o.End():])); rest != "" {
+	if len(bytes.TrimLeft(b[o.End():], " \t\r\n")) > 0 {
 		return s, refuse(http.StatusBadRequest, "body: text behind the JSON object at offset "+strconv.Itoa(o.End()))
 	}
 	if strings.TrimSpace(s.model) == "" {

@@ -3,6 +3,7 @@ package routing
 import (
 	"cmp"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -15,7 +16,7 @@ type Options struct {
 	Cooldown      time.Duration    // pause of an upstream that named none
 	MaxRetryAfter time.Duration    // longest pause that an upstream may name
 	Now           func() time.Time // default time.Now
-	Draw          func() float64   // uniform in [0,1); default math/rand
+	Draw          func() float64   // uniform in [0,1), from several goroutines; default math/rand/v2
 }
 
 // Policy is how the candidates of one tier are ordered.
@@ -36,6 +37,12 @@ type Router struct {
 
 // New returns a Router over targets that goes on from state.
 func New(targets []Target, state *State, o Options) *Router {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Draw == nil {
+		o.Draw = rand.Float64
+	}
 	return &Router{targets: targets, o: o, state: state}
 }
 
@@ -62,9 +69,6 @@ type Route struct {
 	Picks    []Pick
 	Decision metrics.Decision
 }
-
-// Targets returns what the Router chooses among. It must not be changed.
-func (r *Router) Targets() []Target { return r.targets }
 
 // Route orders the candidates for q.
 func (r *Router) Route(q Query) Route {
@@ -125,4 +129,20 @@ func compare(a, b keyed) int {
 		return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(a.key, b.key))
 	}
 	return a.ready.Compare(b.ready)
+}
+
+// ReadyIn is how long it takes until the first candidate may be asked, 0 when
+// one may be asked now.
+func (r Route) ReadyIn() time.Duration {
+	var soonest time.Duration
+	for i, p := range r.Picks {
+		wait := p.upstream.readyAt().Sub(p.r.o.Now())
+		if wait <= 0 {
+			return 0
+		}
+		if i == 0 || wait < soonest {
+			soonest = wait
+		}
+	}
+	return soonest
 }

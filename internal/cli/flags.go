@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+)
+
+// flags are the command line with the environment behind it. Empty strings mean
+// that neither said anything.
+type flags struct {
+	config     string
+	listen     string
+	listenFrom string // where listen was given, for error messages
+	logFile    string
+	tui        bool
+	ascii      bool
+	noMotion   bool
+	demo       bool
+	version    bool
+}
+
+const usage = `anyproxy stands between Claude Code and several LLM providers.
+
+Usage: anyproxy [flags]
+
+`
+
+// defaultConfig is read when it exists and nothing else is named.
+const defaultConfig = "config.yaml"
+
+func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flags, error) {
+	var f flags
+	set := flag.NewFlagSet("anyproxy", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&f.config, "config", "", "configuration `FILE` (env CONFIG_PATH; default config.yaml if it exists)")
+	set.StringVar(&f.listen, "listen", "", "`ADDR` to serve on, host:port (env PORT; default 127.0.0.1:8080)")
+	set.StringVar(&f.logFile, "log-file", "", "write the request log, JSON Lines, to `FILE`")
+	set.BoolVar(&f.tui, "tui", false, "show the dashboard")
+	set.BoolVar(&f.ascii, "ascii", false, "draw the dashboard with ASCII characters only")
+	set.BoolVar(&f.noMotion, "no-motion", false, "no spinners in the dashboard")
+	set.BoolVar(&f.demo, "demo", false, "serve simulated providers to simulated clients; needs no key")
+	set.BoolVar(&f.version, "version", false, "print the version and exit")
+
+	err := set.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(errw, usage)
+		set.SetOutput(errw)
+		set.PrintDefaults()
+		return f, err
+	}
+	if err != nil {
+		return f, hinted(err, "anyproxy -help lists the flags")
+	}
+	if set.NArg() > 0 {
+		return f, hinted(fmt.Errorf("unexpected argument %q", set.Arg(0)), "anyproxy -help lists the flags")
+	}
+	given := map[string]bool{}
+	set.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
+	return f, f.fromEnvironment(given, getenv)
+}
+
+// fromEnvironment fills in what no flag has set.
+func (f *flags) fromEnvironment(given map[string]bool, getenv func(string) string) error {
+	f.listenFrom = "-listen"
+	if port := getenv("PORT"); !given["listen"] && port != "" {
+		n, err := strconv.Atoi(port)
+		if err != nil || n < 0 || n > 65535 {
+			return hinted(fmt.Errorf("PORT is %q, not a port number", port), "use PORT=8081, or -listen HOST:PORT")
+		}
+		f.listen, f.listenFrom = net.JoinHostPort("127.0.0.1", port), "PORT"
+	}
+	if given["listen"] {
+		if err := checkAddress(f.listen); err != nil {
+			return err
+		}
+	}
+	if given["config"] && f.config == "" {
+		return hinted(errors.New("-config is empty"), "name a file, or leave the flag out")
+	}
+	if !given["config"] {
+		f.config = getenv("CONFIG_PATH")
+	}
+	if f.demo && !given["config"] {
+		f.config = "" // a newcomer's first look must not depend on what lies around
+		return nil
+	}
+	if f.config == "" {
+		if _, err := os.Stat(defaultConfig); !errors.Is(err, fs.ErrNotExist) {
+			f.config = defaultConfig
+		}
+	}
+	return nil
+}
+
+func checkAddress(addr string) error {
+	const hint = "use HOST:PORT, for example 127.0.0.1:8080"
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return hinted(fmt.Errorf("-listen %q is not host:port", addr), hint)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return hinted(fmt.Errorf("-listen %q: the port must be a number from 0 to 65535", addr), hint)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+// Package cli is the command line: it reads flags and environment, wires the
+// packages together and runs them until a signal, an error or the dashboard's
+// end stops the program.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"runtime/debug"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// version is set by release builds with -ldflags "-X anyproxy/internal/cli.version=…".
+var version = ""
+
+// Version is what this build calls itself.
+func Version() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "dev"
+}
+
+// failure is an error with advice for the person at the terminal.
+type failure struct {
+	err  error
+	hint string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func hinted(err error, hint string) error { return &failure{err, hint} }
+
+// Run runs anyproxy with the given arguments (without the program's name) and
+// returns its exit code. It ends when ctx does.
+func Run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errw io.Writer) int {
+	f, err := parseFlags(args, getenv, errw)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitDone
+	case err != nil:
+		complain(errw, err)
+		return exitUsage
+	case f.version:
+		fmt.Fprintln(out, "anyproxy", Version())
+		return exitDone
+	}
+	if err := serve(ctx, f, getenv, in, out, errw); err != nil {
+		complain(errw, err)
+		return exitFailed
+	}
+	return exitDone
+}
+
+// complain prints what went wrong and what to do about it.
+func complain(errw io.Writer, err error) {
+	fmt.Fprintf(errw, "anyproxy: error: %v\n", err)
+	var f *failure
+	if errors.As(err, &f) && f.hint != "" {
+		fmt.Fprintf(errw, "anyproxy: hint: %s\n", f.hint)
+	}
+}

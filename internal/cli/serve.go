@@ -1,0 +1,326 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"anyproxy/config"
+	"anyproxy/internal/logging"
+	"anyproxy/internal/redact"
+	"anyproxy/metrics"
+	"anyproxy/proxy"
+	"anyproxy/proxy/requestlog"
+	"anyproxy/proxy/routing"
+	"anyproxy/tui"
+)
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 120 * time.Second
+	maxHeaderBytes    = 64 << 10
+	// lastWord is how long before the end of the drain running streams are told
+	// that they end.
+	lastWord = time.Second
+)
+
+// program is the parts that serve runs side by side.
+type program struct {
+	flags  flags
+	config *config.Config
+	out    io.Writer
+	errw   io.Writer
+	logTo  *logging.Switch
+	logger *slog.Logger
+	redact *redact.Redactor
+	rec    *metrics.Recorder
+	log    *requestlog.Log
+	proxy  *proxy.Server
+	listen []net.Listener
+}
+
+// serve runs the proxy until a signal comes, ctx ends or the dashboard is left.
+func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	p := &program{flags: f, out: out, errw: errw, redact: redact.New(), logTo: logging.NewSwitch(errw)}
+	var warning string
+	p.logger, warning = logging.New(p.logTo, getenv("LOG_LEVEL"), getenv("LOG_FORMAT"), p.redact)
+	if warning != "" {
+		p.logger.Warn(warning)
+	}
+	var world *demo
+	var name string
+	var warnings config.Problems
+	var err error
+	if f.demo {
+		if world, err = startDemo(ctx); err != nil {
+			return err
+		}
+		defer world.close()
+	}
+	switch {
+	case world == nil:
+		p.config, warnings, name, err = loadConfig(f, getenv)
+	case f.config == "":
+		name = "demo"
+		p.config, warnings, err = config.Parse(name, []byte(world.configText()), getenv)
+	default:
+		if p.config, warnings, name, err = loadConfig(f, anyValue(getenv)); err == nil {
+			world.simulate(p.config)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		p.logger.Warn(w.String())
+	}
+	b, err := build(ctx, p.config, routing.NewState(), getenv, time.Now)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	p.redact.Set(b.secrets...)
+	for _, w := range b.warnings {
+		p.logger.Warn(w)
+	}
+	if err := p.open(b, name); err != nil {
+		return err
+	}
+	p.greet(b, name)
+	return p.run(ctx, b, signals, world, getenv, in)
+}
+
+// open takes the address and opens the request log.
+func (p *program) open(b *built, name string) (err error) {
+	addr, from := p.config.Listen, "listen"
+	if p.flags.listen != "" {
+		addr, from = p.flags.listen, p.flags.listenFrom
+	}
+	if p.listen, err = listeners(addr, from); err != nil {
+		return err
+	}
+	loopback := isLoopback(p.listen[0])
+	if !loopback && len(p.config.APIKeys) == 0 {
+		p.closeListeners()
+		return hinted(fmt.Errorf("%s: %s can be reached from other machines, and no client key is configured", from, addr),
+			"set apiKeys, or listen on 127.0.0.1")
+	}
+	if p.log, err = p.openLog(); err != nil {
+		p.closeListeners()
+		return err
+	}
+	p.rec = metrics.New(time.Now)
+	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: name})
+	p.proxy = proxy.New(b.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger,
+		Redact: p.redact, Version: Version(), Loopback: loopback})
+	return nil
+}
+
+func (p *program) closeListeners() {
+	for _, l := range p.listen {
+		_ = l.Close()
+	}
+}
+
+func (p *program) openLog() (*requestlog.Log, error) {
+	path := p.config.Log.File
+	if p.flags.logFile != "" {
+		path = p.flags.logFile
+	}
+	if path == "" {
+		return nil, nil
+	}
+	l, err := requestlog.Open(requestlog.Options{Path: path, Bodies: p.config.Log.Bodies, MaxSize: int64(p.config.Log.MaxSize),
+		Keep: p.config.Log.Keep, Redact: p.redact, Now: time.Now, Logger: p.logger})
+	if err != nil {
+		return nil, hinted(fmt.Errorf("request log: %w", err), "give another file with -log-file, or leave it out")
+	}
+	return l, nil
+}
+
+// greet says where the proxy is and how to use it.
+func (p *program) greet(b *built, name string) {
+	for _, line := range b.announce {
+		fmt.Fprintln(p.errw, line)
+	}
+	if p.flags.tui {
+		return
+	}
+	base := "http://" + p.rec.Snapshot(0).Listen
+	fmt.Fprintf(p.out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, name)
+	for _, m := range p.config.Models {
+		fmt.Fprintf(p.out, "  %-40s → %s\n", modelNames(m), describeTarget(m))
+	}
+	if len(p.config.APIKeys) == 0 {
+		fmt.Fprintln(p.out, "\nNo client keys are configured: whoever is on this machine may use it.")
+	}
+	fmt.Fprintf(p.out, "\n%s\n", howToConnect(p.config, base, p.flags.demo))
+}
+
+func modelNames(m config.Model) string {
+	names := append([]string{}, m.Alias...)
+	if m.Name != "" {
+		names = append(names, m.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func describeTarget(m config.Model) string {
+	s := m.Provider
+	if m.Name != "" {
+		s += "/" + m.Name
+	}
+	return fmt.Sprintf("%s (tier %d, weight %g)", s, m.Tier, m.Weight)
+}
+
+// howToConnect is what a person pastes next.
+func howToConnect(c *config.Config, base string, demo bool) string {
+	key := "any-value"
+	if len(c.APIKeys) > 0 {
+		key = "YOUR-CLIENT-KEY"
+	}
+	claude := fmt.Sprintf("  ANTHROPIC_BASE_URL=%s ANTHROPIC_API_KEY=%s claude\n", base, key)
+	if usesLogin(c) {
+		claude = fmt.Sprintf("  ANTHROPIC_BASE_URL=%s claude     # with your own login or key\n", base)
+	}
+	model := "claude-sonnet-4-5"
+	if demo {
+		claude = strings.TrimSuffix(claude, "\n") + "     # answered by the simulation\n"
+	}
+	return "Claude Code:\n" + claude + "curl:\n" + fmt.Sprintf(
+		"  curl -N %s/v1/messages -H 'x-api-key: %s' -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \\\n"+
+			"    -d '{\"model\":%q,\"max_tokens\":64,\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n", base, key, model)
+}
+
+func usesLogin(c *config.Config) bool {
+	for _, p := range c.Providers {
+		if p.Auth == config.AuthPassthrough {
+			return true
+		}
+	}
+	return false
+}
+
+// run serves until something ends it, then drains.
+func (p *program) run(ctx context.Context, b *built, signals <-chan os.Signal, world *demo, getenv func(string) string, in io.Reader) error {
+	base, interrupt := context.WithCancelCause(context.Background())
+	defer interrupt(nil)
+	server := newServer(p.proxy)
+	server.BaseContext = func(net.Listener) context.Context { return base }
+	server.ErrorLog = slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug) // broken clients, mostly
+	failed := make(chan error, len(p.listen))
+	for _, l := range p.listen {
+		go func() { failed <- server.Serve(l) }()
+	}
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	clients := make(chan struct{})
+	go func() {
+		defer close(clients)
+		world.runClients(ctx, "http://"+p.listen[0].Addr().String(), b.firstKey, p.config)
+	}()
+	screen := make(chan error, 1)
+	if p.flags.tui {
+		go func() {
+			defer close(screen) // so that whoever looks later does not wait
+			screen <- p.dashboard(ctx, getenv, in)
+		}()
+	}
+
+	served := 0
+	err := p.wait(ctx, signals, screen, failed, &served)
+	stop()
+	<-clients
+	if p.flags.tui {
+		p.leaveDashboard(screen)
+	}
+	p.drain(server, interrupt, signals)
+	for ; served < len(p.listen); served++ {
+		<-failed
+	}
+	if p.log != nil {
+		closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, p.log.Close(closing))
+	}
+	return err
+}
+
+// wait returns when the program is to end: nil when somebody wants it to.
+func (p *program) wait(ctx context.Context, signals <-chan os.Signal, screen <-chan error, failed <-chan error, served *int) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case sig := <-signals:
+			p.logger.Info("signal received, draining", "signal", sig.String())
+			return nil
+		case err := <-screen:
+			if err == nil {
+				return nil // the person has quit
+			}
+			p.logTo.Set(p.errw)
+			p.logger.Error("the dashboard has failed, serving goes on without it", "error", err)
+			p.flags.tui, screen = false, nil
+		case err := <-failed:
+			*served++
+			return fmt.Errorf("serve: %w", err)
+		}
+	}
+}
+
+// drain lets running requests end, for as long as drainTimeout or until a
+// second signal.
+func (p *program) drain(server *http.Server, interrupt context.CancelCauseFunc, signals <-chan os.Signal) {
+	p.rec.SetDraining()
+	if n := p.rec.Snapshot(0).InFlight; n > 0 {
+		p.logger.Info("waiting for running requests", "requests", n, "at_most", p.config.DrainTimeout.String())
+	}
+	limit, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
+	defer cancel()
+	tell := time.AfterFunc(max(p.config.DrainTimeout-lastWord, 0), func() { interrupt(proxy.ErrShutdown) })
+	defer tell.Stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Shutdown(limit) // only the limit can end it early
+	}()
+	select {
+	case <-done:
+	case <-signals:
+		p.logger.Warn("second signal, ending at once")
+		cancel()
+		<-done
+	}
+	_ = server.Close()
+}
+
+// dashboard shows the screen while it lasts. Nothing else may write to the
+// terminal meanwhile.
+func (p *program) dashboard(ctx context.Context, getenv func(string) string, in io.Reader) error {
+	p.logTo.Set(io.Discard)
+	return tui.Run(ctx, tui.Options{Source: p.proxy, In: in, Out: p.out, Getenv: getenv,
+		ASCII: p.flags.ascii, NoMotion: p.flags.noMotion, Now: time.Now})
+}
+
+func (p *program) leaveDashboard(screen <-chan error) {
+	select {
+	case <-screen:
+	case <-time.After(2 * time.Second): // a blocked terminal must not keep the proxy from ending
+	}
+	p.logTo.Set(p.errw)
+}

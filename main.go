@@ -1,0 +1,15 @@
+// Command anyproxy stands between clients of the Anthropic Messages API and
+// several providers of language models.
+package main
+
+import (
+	"context"
+	"os"
+
+	"anyproxy/internal/cli"
+	_ "anyproxy/internal/noprobe" // before Bubble Tea's init, which would ask the terminal for its colours and wait
+)
+
+func main() {
+	os.Exit(cli.Run(context.Background(), os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+}

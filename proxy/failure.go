@@ -1,0 +1,201 @@
+package proxy
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"anyproxy/internal/jsonscan"
+	"anyproxy/metrics"
+	"anyproxy/providers"
+	"anyproxy/proxy/routing"
+)
+
+// failureWords gives the status and the safe words with which a failure is told
+// to a client when the upstream's own answer cannot be.
+func failureWords(e *providers.Error) (status int, message string) {
+	switch e.Class {
+	case providers.ClassTimeout:
+		return http.StatusGatewayTimeout, fmt.Sprintf("provider %s: no answer in time", e.Provider)
+	case providers.ClassConnect:
+		return http.StatusBadGateway, fmt.Sprintf("provider %s: cannot be reached", e.Provider)
+	case providers.ClassBroken:
+		return http.StatusBadGateway, fmt.Sprintf("provider %s: the answer broke off", e.Provider)
+	case providers.ClassBadResponse:
+		return http.StatusBadGateway, fmt.Sprintf("provider %s: the answer is not one of the Messages API", e.Provider)
+	}
+	if e.Err != nil && e.Provider == "" {
+		return e.Status, e.Err.Error()
+	}
+	return e.Status, fmt.Sprintf("provider %s answered %d", e.Provider, e.Status)
+}
+
+// verdict translates a failure into what it means for the upstream's standing.
+func verdict(e *providers.Error) routing.Verdict {
+	switch e.Class {
+	case providers.ClassInvalid, providers.ClassCanceled:
+		return routing.Neutral
+	case providers.ClassRateLimited, providers.ClassOverloaded:
+		return routing.Capacity
+	case providers.ClassConnect:
+		return routing.Unreached
+	case providers.ClassCredential:
+		return routing.Refused
+	default:
+		return routing.Faulty
+	}
+}
+
+// reason tells a failure to people, on one line, without secrets.
+func (s *Server) reason(e *providers.Error) string {
+	text := e.Class.String()
+	if e.Status != 0 {
+		text = fmt.Sprintf("%d %s", e.Status, text)
+	}
+	if m := upstreamMessage(e.Body); m != "" {
+		text += ": " + m
+	} else if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	if e.RetryAfter > 0 {
+		text += fmt.Sprintf(", retry after %s", e.RetryAfter.Round(time.Second))
+	}
+	return s.redact.String(text)
+}
+
+// upstreamMessage is error.message of an error in Anthropic's shape.
+func upstreamMessage(body []byte) string {
+	o, err := jsonscan.OpenObject(body, 0, maxDepth)
+	if err != nil {
+		return ""
+	}
+	for o.Next() {
+		if jsonscan.Is(o.Key, "error") {
+			return member(o.Raw(), "message")
+		}
+	}
+	return ""
+}
+
+// report gives the outcome of an attempt to everybody who keeps count.
+func (x *exchange) report(p routing.Pick, meter *metrics.Attempt, started time.Time, stream *providers.Stream, failure *providers.Error) {
+	interrupted := failure != nil && x.r.Context().Err() != nil
+	res := routing.Result{Verdict: routing.Good, Started: started}
+	out := metrics.Result{Outcome: metrics.OutcomeOK}
+	if stream != nil {
+		out.Status = stream.Status
+	}
+	switch {
+	case interrupted:
+		res.Verdict, out.Outcome = routing.Neutral, metrics.OutcomeCanceled
+	case failure != nil:
+		why := x.s.reason(failure)
+		res = routing.Result{Verdict: verdict(failure), Started: started, RetryAfter: failure.RetryAfter, Reason: why}
+		out = metrics.Result{Outcome: failure.Class.String(), Status: failure.Status, Reason: why}
+		if x.passedThrough(p, failure) {
+			res.Verdict = routing.Neutral
+		}
+	}
+	for _, e := range p.Report(res) {
+		e.Request = x.id
+		x.s.event(e)
+	}
+	if failure != nil && res.Verdict == routing.Refused {
+		x.s.event(metrics.Event{Kind: metrics.EventCredential, Provider: p.Provider, Request: x.id, Text: out.Reason})
+	}
+	x.recordAttempt(meter, out, stream, failure)
+}
+
+// usefulness orders failures by what helps the client most: a wait it can obey,
+// then a shortage that passes, then an upstream's own words, then ours.
+func usefulness(e *providers.Error) int {
+	switch e.Class {
+	case providers.ClassRateLimited:
+		return 0
+	case providers.ClassOverloaded:
+		return 1
+	case providers.ClassServer:
+		return 2
+	case providers.ClassCredential:
+		return 4
+	default:
+		return 3
+	}
+}
+
+// exhausted answers when no candidate is left: with the most useful failure.
+func (x *exchange) exhausted(route routing.Route) {
+	best := x.failures[0]
+	for _, e := range x.failures[1:] {
+		if d := usefulness(e) - usefulness(best); d < 0 || d == 0 && soonerRetry(e, best) {
+			best = e
+		}
+	}
+	x.s.event(metrics.Event{Kind: metrics.EventExhausted, Provider: best.Provider, Model: best.Model, Request: x.id,
+		Text: fmt.Sprintf("%d of %d candidates failed, last told: %s", len(x.failures), len(route.Picks), x.s.reason(best))})
+	x.w.Header().Set("X-Anyproxy-Fallback-Exhausted", "true")
+	x.relayError(best, route.ReadyIn())
+}
+
+func soonerRetry(a, b *providers.Error) bool {
+	return a.RetryAfter > 0 && (b.RetryAfter == 0 || a.RetryAfter < b.RetryAfter)
+}
+
+// relayError answers with an upstream's failure: byte for byte where it is fit
+// for a client, in our words elsewhere. ready is when a candidate can be asked
+// again, 0 = now or not known.
+func (x *exchange) relayError(e *providers.Error, ready time.Duration) {
+	status, message := failureWords(e)
+	body := e.Body
+	if e.Class == providers.ClassCredential && status != http.StatusPaymentRequired && !x.rt.passthrough(e.Provider) {
+		// The key is ours, not the client's: a 401 would make it ask again for minutes.
+		status, body = http.StatusForbidden, nil
+		message = fmt.Sprintf("provider %s refused its configured key", e.Provider)
+		if said := upstreamMessage(e.Body); said != "" {
+			message += ": " + said
+		}
+	}
+	h := x.w.Header()
+	if body == nil {
+		body = errorBody(x.id, status, x.s.redact.String(message))
+		h.Set("Content-Type", "application/json")
+	} else {
+		status = e.Status
+		copyHeader(h, e.Header)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("X-Anyproxy-Provider", e.Provider)
+	h.Set("X-Anyproxy-Model", e.Model)
+	h.Set("X-Anyproxy-Attempts", strconv.Itoa(x.attempts))
+	if wait := retryAfter(e.RetryAfter, ready); wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(wait))
+	}
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(body) // the client may be gone
+	x.end(metrics.PhaseFailed, status, x.s.reason(e))
+}
+
+// refuse answers with an error of our own and ends the request.
+func (x *exchange) refuse(e *refusal) {
+	writeError(x.w, x.id, e)
+	x.end(metrics.PhaseFailed, e.status, e.message)
+}
+
+// maxRetryAfter is the longest wait worth telling: Claude Code sleeps up to
+// 60 s and gives up above that.
+const maxRetryAfter = 60
+
+// retryAfter is the wait in whole seconds to tell the client, 0 for none: the
+// upstream's own or until a candidate is ready, whichever is sooner.
+func retryAfter(own, ready time.Duration) int {
+	wait := own
+	if ready > 0 && (wait <= 0 || ready < wait) {
+		wait = ready
+	}
+	if wait <= 0 {
+		return 0
+	}
+	return min(int(math.Ceil(wait.Seconds())), maxRetryAfter)
+}

@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"anyproxy/metrics"
+)
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own plain structs always marshal
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // the client may be gone
+}
+
+// root answers the connectivity probe of clients and the curious.
+func (s *Server) root(w http.ResponseWriter, _ *call) {
+	writeJSON(w, http.StatusOK, map[string]string{"name": "anyproxy", "version": s.o.Version})
+}
+
+// discard takes a telemetry export and throws it away.
+func discard(_ *Server, w http.ResponseWriter, c *call) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(c.Body, maxBody))
+	writeJSON(w, http.StatusOK, struct{}{})
+}
+
+// modelEntry is one element of the Anthropic API's list of models, with what
+// anyproxy knows beside it.
+type modelEntry struct {
+	Type          string             `json:"type"`
+	ID            string             `json:"id"`
+	DisplayName   string             `json:"display_name"`
+	CreatedAt     string             `json:"created_at"`
+	ContextWindow int                `json:"context_window,omitempty"`
+	Providers     []string           `json:"providers"`
+	Weights       map[string]float64 `json:"weights"`
+}
+
+// modelEntries lists every name that a client may ask for: the targets' own
+// names and the aliases that are no patterns. Their order is the config's.
+func (rt *Runtime) modelEntries(key *clientKey) []*modelEntry {
+	var list []*modelEntry
+	index := map[string]*modelEntry{}
+	for _, m := range rt.Config.Models {
+		if _, usable := rt.providers[m.Provider]; !usable {
+			continue
+		}
+		for _, name := range append([]string{m.Name}, m.Alias...) {
+			if name == "" || strings.Contains(name, "*") || !key.allows(name) {
+				continue
+			}
+			e := index[name]
+			if e == nil {
+				// The API wants a date; a configured name has none.
+				e = &modelEntry{Type: "model", ID: name, DisplayName: name,
+					CreatedAt: time.Unix(0, 0).UTC().Format(time.RFC3339), Weights: map[string]float64{}}
+				index[name] = e
+				list = append(list, e)
+			}
+			if !slices.Contains(e.Providers, m.Provider) {
+				e.Providers = append(e.Providers, m.Provider)
+			}
+			e.Weights[m.Provider] = m.Weight
+			if e.ContextWindow == 0 || m.Context > 0 && m.Context < e.ContextWindow {
+				e.ContextWindow = m.Context
+			}
+		}
+	}
+	return list
+}
+
+// models serves GET /v1/models: all of them on one page.
+func (s *Server) models(w http.ResponseWriter, c *call) {
+	list := c.rt.modelEntries(c.key)
+	page := struct {
+		Data    []*modelEntry `json:"data"`
+		HasMore bool          `json:"has_more"`
+		FirstID *string       `json:"first_id"`
+		LastID  *string       `json:"last_id"`
+	}{Data: list}
+	if len(list) > 0 {
+		page.FirstID, page.LastID = &list[0].ID, &list[len(list)-1].ID
+	} else {
+		page.Data = []*modelEntry{}
+	}
+	writeJSON(w, http.StatusOK, page)
+}
+
+// model serves GET /v1/models/{id}. A name that only a pattern covers is there
+// for whoever asks for it.
+func (s *Server) model(w http.ResponseWriter, c *call) {
+	id := strings.TrimPrefix(c.URL.Path, "/v1/models/")
+	for _, e := range c.rt.modelEntries(c.key) {
+		if e.ID == id {
+			writeJSON(w, http.StatusOK, e)
+			return
+		}
+	}
+	writeError(w, c.id, refuse(http.StatusNotFound, "model: "+quoted(id)+" is not listed"))
+}
+
+// providerHealth is one provider in the answer of /health.
+type providerHealth struct {
+	Healthy   bool          `json:"healthy"`
+	State     metrics.State `json:"state"`
+	ErrorRate float64       `json:"error_rate"` // of all attempts since the start
+	TPS       float64       `json:"tps"`
+	RetryAt   *time.Time    `json:"retry_at,omitempty"`
+}
+
+// health serves GET /health: 200 while a provider is healthy, else 503.
+func (s *Server) health(w http.ResponseWriter, _ *call) {
+	snap := s.Snapshot(^uint64(0))
+	answer := struct {
+		Status    string                    `json:"status"`
+		Healthy   int                       `json:"healthy_providers"`
+		Total     int                       `json:"total_providers"`
+		Providers map[string]providerHealth `json:"providers"`
+	}{Status: "ok", Total: len(snap.Providers), Providers: map[string]providerHealth{}}
+	for _, p := range snap.Providers {
+		h := providerHealth{Healthy: p.State == metrics.StateReady, State: p.State, TPS: p.TPS}
+		if n := p.OK + p.Failed; n > 0 {
+			h.ErrorRate = float64(p.Failed) / float64(n)
+		}
+		if !p.RetryAt.IsZero() {
+			h.RetryAt = &p.RetryAt
+		}
+		if h.Healthy {
+			answer.Healthy++
+		}
+		answer.Providers[p.Name] = h
+	}
+	status := http.StatusOK
+	switch {
+	case answer.Healthy == 0:
+		answer.Status, status = "unavailable", http.StatusServiceUnavailable
+	case answer.Healthy < answer.Total:
+		answer.Status = "degraded"
+	}
+	writeJSON(w, status, answer)
+}

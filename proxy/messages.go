@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"anyproxy/metrics"
+	"anyproxy/providers"
+	"anyproxy/proxy/routing"
+)
+
+// messages serves POST /v1/messages.
+func (s *Server) messages(w http.ResponseWriter, c *call) {
+	s.exchange(w, c, providers.Messages)
+}
+
+// countTokens serves POST /v1/messages/count_tokens. It is no model request:
+// it counts neither in the meters nor in the list of requests.
+func (s *Server) countTokens(w http.ResponseWriter, c *call) {
+	s.exchange(w, c, providers.CountTokens)
+}
+
+func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.Endpoint) {
+	body, bad := readBody(w, c.Request)
+	if bad != nil {
+		writeError(w, c.id, bad)
+		return
+	}
+	defer body.Release()
+	sc, bad := scanBody(body.Bytes())
+	if bad == nil && !c.key.allows(sc.model) {
+		bad = refuse(http.StatusForbidden, "this client key may not ask for the model "+quoted(sc.model))
+	}
+	if bad != nil {
+		writeError(w, c.id, bad)
+		return
+	}
+	stream := sc.stream && endpoint == providers.Messages
+	x := &exchange{s: s, rt: c.rt, w: w, rc: http.NewResponseController(w), r: c.Request, id: c.id,
+		req: providers.Request{
+			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
+			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),
+		}}
+	if endpoint == providers.Messages {
+		x.begin(c, sc)
+	}
+	route, bad := c.rt.route(sc.model, c.Header.Get("X-Anyproxy-Provider"))
+	if bad != nil {
+		x.refuse(bad)
+		return
+	}
+	if x.rec != nil {
+		x.rec.Decide(route.Decision)
+	}
+	x.serve(route)
+}
+
+// route asks the router, and refuses what nobody can serve.
+func (rt *Runtime) route(model, forced string) (routing.Route, *refusal) {
+	if _, known := rt.providers[forced]; forced != "" && !known {
+		return routing.Route{}, refuse(http.StatusBadRequest,
+			fmt.Sprintf("x-anyproxy-provider: no usable provider is called %s (asked for the model %s)", quoted(forced), quoted(model)))
+	}
+	route := rt.router.Route(routing.Query{Model: model, Provider: forced})
+	switch {
+	case len(route.Picks) > 0:
+		return route, nil
+	case forced != "":
+		return route, refuse(http.StatusBadRequest,
+			fmt.Sprintf("x-anyproxy-provider: provider %s does not serve the model %s", quoted(forced), quoted(model)))
+	default:
+		return route, refuse(http.StatusNotFound,
+			fmt.Sprintf("model: no provider serves %s; add a model with a matching name or alias", quoted(model)))
+	}
+}
+
+// quoted shows a client's word back to it: bounded, and with nothing in it that
+// a terminal would obey.
+func quoted(s string) string {
+	const longest = 100
+	if len(s) > longest {
+		s = strings.ToValidUTF8(s[:longest], "") + "…"
+	}
+	return fmt.Sprintf("%+q", s)
+}
+
+// passthrough reports whether the provider is shown the client's own credential.
+func (rt *Runtime) passthrough(provider string) bool {
+	up, ok := rt.providers[provider]
+	return ok && up.config.Auth == "passthrough"
+}
+
+// fallback tells that the next candidate is asked.
+func (s *Server) fallback(x *exchange, failed *providers.Error, next routing.Pick) {
+	s.event(metrics.Event{Kind: metrics.EventFallback, Provider: failed.Provider, Model: failed.Model,
+		To: next.Provider, Request: x.id, Text: s.reason(failed)})
+}

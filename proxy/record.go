@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"anyproxy/metrics"
+	"anyproxy/providers"
+	"anyproxy/proxy/routing"
+)
+
+// begin opens the request's record.
+func (x *exchange) begin(c *call, sc scan) {
+	first := metrics.RequestRecord{ID: c.id, Method: c.Method, Path: c.URL.Path, Model: sc.model,
+		Stream: x.req.Stream, Session: session(c.Header, sc.userID)}
+	if c.key != nil {
+		first.Key = c.key.name
+	}
+	x.rec = x.s.rec.Begin(first)
+	x.capture = x.s.log.Capture()
+}
+
+// meter opens an attempt's record, nil for what is not a model request.
+func (x *exchange) meter(p routing.Pick) *metrics.Attempt {
+	if x.rec == nil {
+		return nil
+	}
+	return x.rec.Attempt(p.Provider, p.Model)
+}
+
+// recordAttempt closes it and writes its line of the request log.
+func (x *exchange) recordAttempt(meter *metrics.Attempt, out metrics.Result, stream *providers.Stream, failure *providers.Error) {
+	if meter == nil {
+		return
+	}
+	attempt := meter.End(out)
+	var header http.Header
+	var body []byte
+	switch {
+	case stream != nil:
+		header, body = stream.Header, x.capture.Bytes()
+	case failure != nil:
+		header, body = failure.Header, failure.Body
+	}
+	x.s.log.Attempt(x.rec.Record(), x.attempts, attempt, header, body)
+}
+
+// end closes the request's record and tells its outcome. status is what the
+// client got where Commit has not said it.
+func (x *exchange) end(phase metrics.Phase, status int, told string) {
+	if x.rec == nil {
+		return
+	}
+	rec := x.rec.End(phase, status, told)
+	x.s.log.Request(rec, x.r.Header, x.req.Body.Bytes())
+	level := slog.LevelInfo
+	if phase == metrics.PhaseFailed {
+		level = slog.LevelWarn
+	}
+	if !x.s.logger.Enabled(context.Background(), level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs, slog.String("id", rec.ID), slog.String("model", rec.Model), slog.String("phase", string(rec.Phase)),
+		slog.Int("status", rec.Status), slog.Duration("took", rec.Duration.Round(time.Millisecond)))
+	if n := len(rec.Decision.Attempts); n > 0 {
+		attrs = append(attrs, slog.String("provider", rec.Decision.Attempts[n-1].Provider), slog.Int("attempts", n))
+	}
+	if rec.TTFT > 0 {
+		attrs = append(attrs, slog.Duration("ttft", rec.TTFT.Round(time.Millisecond)))
+	}
+	if rec.TPS > 0 {
+		attrs = append(attrs, slog.Float64("tps", float64(int(rec.TPS*10))/10))
+	}
+	attrs = append(attrs, slog.Int64("in", rec.Tokens.Input), slog.Int64("out", rec.Tokens.Output))
+	if rec.Error != "" {
+		attrs = append(attrs, slog.String("error", rec.Error))
+	}
+	x.s.logger.LogAttrs(context.Background(), level, "request", attrs...)
+}

@@ -1,0 +1,156 @@
+package requestlog
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"anyproxy/internal/redact"
+	"anyproxy/metrics"
+)
+
+// Directions of a line.
+const (
+	DirectionRequest  = "request"
+	DirectionResponse = "response"
+)
+
+// Outcomes of an attempt that are no failure of the upstream.
+const (
+	outcomeOK       = "ok"
+	outcomeCanceled = "canceled"
+)
+
+// Entry is one line. Fields that are zero are left out, but for those that
+// anthropic-proxy's viewer reads without asking.
+type Entry struct {
+	Timestamp     time.Time         `json:"timestamp"`
+	Direction     string            `json:"direction"`
+	Provider      string            `json:"provider"`        // request: of the last attempt, "" when nothing was tried
+	Model         string            `json:"model,omitempty"` // request: as asked; response: the upstream's name
+	AttemptNumber int               `json:"attempt_number,omitempty"`
+	Method        string            `json:"method,omitempty"`
+	Path          string            `json:"path,omitempty"`
+	Headers       map[string]string `json:"headers,omitempty"` // dots, but for those of the allow-list
+	Body          string            `json:"body,omitempty"`
+	StatusCode    int               `json:"status_code,omitempty"` // request: sent to the client; response: the upstream's
+	Duration      float64           `json:"duration_seconds,omitempty"`
+	TokenCount    int64             `json:"token_count,omitempty"` // the same as output_tokens
+	Success       bool              `json:"success"`
+	Error         string            `json:"error,omitempty"`
+	IsStreaming   bool              `json:"is_streaming"`
+
+	RequestID        string            `json:"request_id,omitempty"`
+	Session          string            `json:"session,omitempty"`
+	TTFT             float64           `json:"ttft_seconds,omitempty"` // request: since it came; response: since it was sent
+	TPS              float64           `json:"tps,omitempty"`          // output tokens per second from the first token on
+	InputTokens      int64             `json:"input_tokens,omitempty"`
+	OutputTokens     int64             `json:"output_tokens,omitempty"`
+	CacheReadTokens  int64             `json:"cache_read_tokens,omitempty"`
+	CacheWriteTokens int64             `json:"cache_write_tokens,omitempty"`
+	CostUSD          *float64          `json:"cost_usd,omitempty"` // nil = not known
+	Reason           string            `json:"reason,omitempty"`   // the class of the failure; request: of its last attempt
+	Decision         *metrics.Decision `json:"decision,omitempty"` // request only
+}
+
+func requestEntry(rec metrics.RequestRecord) Entry {
+	e := Entry{
+		Timestamp: rec.Time, Direction: DirectionRequest, Model: rec.Model, Method: rec.Method, Path: rec.Path,
+		StatusCode: rec.Status, Duration: rec.Duration.Seconds(), Success: rec.Phase == metrics.PhaseOK, Error: rec.Error,
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: rec.TTFT.Seconds(), TPS: finite(rec.TPS),
+		Decision: &rec.Decision,
+	}
+	e.setTokens(rec.Tokens)
+	if n := len(rec.Decision.Attempts); n > 0 {
+		e.Provider = rec.Decision.Attempts[n-1].Provider
+		e.Reason = failure(rec.Decision.Attempts[n-1].Outcome)
+	}
+	if rec.Phase == metrics.PhaseCanceled {
+		e.Reason = outcomeCanceled
+	}
+	return e
+}
+
+func attemptEntry(rec metrics.RequestRecord, n int, a metrics.AttemptRecord) Entry {
+	e := Entry{
+		Timestamp: a.Start.Add(a.Duration), Direction: DirectionResponse, Provider: a.Provider, Model: a.Model, AttemptNumber: n,
+		StatusCode: a.Status, Duration: a.Duration.Seconds(), Success: a.Outcome == outcomeOK, Error: a.Reason,
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: a.TTFT.Seconds(), TPS: finite(a.TPS),
+		Reason: failure(a.Outcome),
+	}
+	e.setTokens(a.Tokens)
+	return e
+}
+
+func (e *Entry) setTokens(t metrics.Tokens) {
+	e.TokenCount, e.InputTokens, e.OutputTokens = t.Output, t.Input, t.Output
+	e.CacheReadTokens, e.CacheWriteTokens = t.CacheRead, t.CacheWrite
+}
+
+func failure(outcome string) string {
+	if outcome == outcomeOK {
+		return ""
+	}
+	return outcome
+}
+
+// finite is x, or 0 when JSON has no number for it.
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	return x
+}
+
+// headers copies what may be seen of h.
+func (l *Log) headers(h http.Header) map[string]string {
+	if len(h) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(h))
+	for name, values := range h {
+		out[name] = l.opts.Redact.Header(name, strings.Join(values, ", "))
+	}
+	return out
+}
+
+// size is about how many bytes the entry takes in memory.
+func (e *Entry) size() int64 {
+	const fixed = 2 << 10 // the struct, its map and its decision
+	n := fixed + len(e.Body) + len(e.Error) + len(e.Path) + len(e.Model)
+	for name, value := range e.Headers {
+		n += len(name) + len(value)
+	}
+	return int64(n)
+}
+
+// encoder makes lines. Its buffer is used again.
+type encoder struct{ buf bytes.Buffer }
+
+var errRedacted = errors.New("a secret looks like the log's own syntax: the line would not be JSON any more")
+
+// encode returns e as a line, with its newline and without secrets. The line is
+// valid until the next call.
+func (enc *encoder) encode(e *Entry, r *redact.Redactor) ([]byte, error) {
+	if enc.buf.Cap() > 1<<20 {
+		enc.buf = bytes.Buffer{}
+	}
+	enc.buf.Reset()
+	j := json.NewEncoder(&enc.buf)
+	j.SetEscapeHTML(false)
+	if err := j.Encode(e); err != nil {
+		return nil, err
+	}
+	line := enc.buf.Bytes()
+	clean := r.Bytes(line)
+	if &clean[0] != &line[0] && !json.Valid(clean) {
+		return nil, errRedacted
+	}
+	return clean, nil
+}
+
+func countLines(b []byte) int { return bytes.Count(b, []byte("\n")) }

@@ -1,0 +1,244 @@
+// Package requestlog writes what was asked, what was answered and why it went
+// where it went, as JSON Lines.
+//
+// There is one line of direction "request" for each client request, with what
+// the client was told, and one of direction "response" for each attempt, with
+// what the upstream answered. Lines of one request share request_id. An attempt's
+// line is written when it ends and the request's line after the last of them, so
+// a file is in the order of endings; timestamp is when the request came or the
+// answer ended. Field names and meanings are those of anthropic-proxy
+// (github.com/anthaathi/anthropic-proxy, requestlog/logger.go), so that its
+// viewers work; body is therefore a string, also when it holds JSON.
+//
+// The log never stands in a request's way: entries go through a bounded queue to
+// one goroutine, and what does not fit or cannot be written is dropped and
+// counted. A Log is safe for concurrent use, and a nil *Log is one that is off.
+package requestlog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"anyproxy/config"
+	"anyproxy/internal/redact"
+	"anyproxy/metrics"
+)
+
+// reportEvery is the least time between two warnings about lost lines, and
+// between two tries to rotate after one has failed.
+const reportEvery = time.Minute
+
+// flushSize is how many bytes of lines are gathered while more are waiting.
+const flushSize = 64 << 10
+
+// Options of a Log.
+type Options struct {
+	Path    string           // created with mode 0600, its folder with 0700; a symbolic link is refused
+	Bodies  config.Bodies    // "" = all
+	MaxSize int64            // a line that would make the file larger than this many bytes opens a new one; 0 = no limit
+	Keep    int              // rotated files kept, as Path.1 (the newest) to Path.Keep
+	Redact  *redact.Redactor // nil = known shapes only
+	Now     func() time.Time // nil = time.Now; for the intervals above, entries bring their own times
+	Logger  *slog.Logger     // gets a warning when lines are lost; nil = none
+}
+
+// Log is an open request log.
+type Log struct {
+	opts    Options
+	queue   *queue
+	file    file
+	done    chan struct{} // closed when the writer has ended
+	aborted atomic.Bool   // Close ran out of time: what is left is lost
+
+	// What follows belongs to the writer.
+	enc      encoder
+	buf      []byte // whole lines that wait for flush
+	rotateAt time.Time
+	reported int64 // losses that a warning has told of
+	reportAt time.Time
+	lastErr  error
+}
+
+// Open opens or creates the file and starts the writer. Close ends it.
+func Open(o Options) (*Log, error) {
+	if o.Redact == nil {
+		o.Redact = redact.New()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Log{opts: o, queue: newQueue(), file: file{path: o.Path}, done: make(chan struct{})}
+	if err := l.file.open(); err != nil {
+		return nil, fmt.Errorf("open request log: %w", err)
+	}
+	go l.run()
+	return l, nil
+}
+
+// Request writes a request's line. It is called once, when the request has
+// ended. header are the client's; body is copied when it is kept, and may be
+// reused after the call. rec must not change any more.
+func (l *Log) Request(rec metrics.RequestRecord, header http.Header, body []byte) {
+	if l == nil {
+		return
+	}
+	e := requestEntry(rec)
+	e.Headers = l.headers(header)
+	l.push(e, l.kept(body, rec.Phase == metrics.PhaseFailed))
+}
+
+// Attempt writes the line of the nth attempt (from 1) of rec when it has ended.
+// header and body are the upstream's answer, as in Request; for a stream the
+// body is what a Capture holds.
+func (l *Log) Attempt(rec metrics.RequestRecord, n int, a metrics.AttemptRecord, header http.Header, body []byte) {
+	if l == nil {
+		return
+	}
+	e := attemptEntry(rec, n, a)
+	e.Headers = l.headers(header)
+	l.push(e, l.kept(body, a.Outcome != outcomeOK && a.Outcome != outcomeCanceled))
+}
+
+// Write writes an entry as it is, but for its secrets.
+func (l *Log) Write(e Entry) {
+	if l != nil {
+		l.push(e, nil)
+	}
+}
+
+// Dropped is the number of lines that were lost so far: the queue was full, or
+// the file could not be written.
+func (l *Log) Dropped() int64 {
+	if l == nil {
+		return 0
+	}
+	return l.queue.dropped.Load()
+}
+
+// Close writes what is queued and closes the file. When ctx ends first, the rest
+// is given up and counted as dropped, and the error is ctx's. Entries that come
+// later are dropped. Close may be called again.
+func (l *Log) Close(ctx context.Context) error {
+	if l == nil {
+		return nil
+	}
+	l.queue.close()
+	select {
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+		l.aborted.Store(true)
+		l.file.abort()
+		return fmt.Errorf("close request log: %w", ctx.Err())
+	}
+}
+
+// kept returns body when the mode keeps it for a line that failed or not.
+func (l *Log) kept(body []byte, failed bool) []byte {
+	if l.opts.Bodies == config.BodiesNone || l.opts.Bodies == config.BodiesErrors && !failed {
+		return nil
+	}
+	return body
+}
+
+// push queues e, with a copy of body if there is room for one.
+func (l *Log) push(e Entry, body []byte) {
+	size := e.size() + int64(len(body))
+	if !l.queue.reserve(size) {
+		return
+	}
+	if len(body) > 0 {
+		e.Body = string(body)
+	}
+	l.queue.push(item{e, size})
+}
+
+// run writes until the queue is closed and empty.
+func (l *Log) run() {
+	defer close(l.done)
+	defer l.file.close()
+	for batch := range l.queue.batches {
+		for i := range batch {
+			l.add(&batch[i].entry)
+			l.queue.release(batch[i].size)
+			batch[i] = item{} // its body may be large, and the batch is used again
+		}
+		l.flush()
+		l.report(false)
+	}
+	l.report(true)
+}
+
+// add encodes e behind the lines that wait, and makes room for it in the file.
+func (l *Log) add(e *Entry) {
+	line, err := l.enc.encode(e, l.opts.Redact)
+	if err != nil {
+		l.lose(1, err)
+		return
+	}
+	if len(l.buf) > 0 && len(l.buf)+len(line) > flushSize {
+		l.flush()
+	}
+	if l.opts.MaxSize > 0 && l.file.size+int64(len(l.buf)+len(line)) > l.opts.MaxSize {
+		l.flush()
+		l.rotate()
+	}
+	l.buf = append(l.buf, line...)
+}
+
+// flush writes the lines that wait. Those that cannot be written are lost; the
+// next flush tries again with the file opened afresh.
+func (l *Log) flush() {
+	if len(l.buf) == 0 {
+		return
+	}
+	if l.aborted.Load() {
+		l.lose(countLines(l.buf), nil)
+	} else if n, err := l.file.write(l.buf); err != nil {
+		l.lose(countLines(l.buf[n:]), err)
+	}
+	if l.buf = l.buf[:0]; cap(l.buf) > 1<<20 {
+		l.buf = nil // one large body shall not hold its memory for ever
+	}
+}
+
+// rotate opens a new file if this one has anything in it. Where that cannot be
+// done the lines go on into this one.
+func (l *Log) rotate() {
+	now := l.opts.Now()
+	if l.file.size == 0 || now.Before(l.rotateAt) || l.aborted.Load() {
+		return
+	}
+	if err := l.file.rotate(l.opts.Keep); err != nil {
+		l.rotateAt = now.Add(reportEvery)
+		l.opts.Logger.Warn("request log: cannot rotate, going on in the same file", "file", l.opts.Path, "error", err)
+	}
+}
+
+func (l *Log) lose(lines int, err error) {
+	l.queue.dropped.Add(int64(lines))
+	if err != nil {
+		l.lastErr = err
+	}
+}
+
+// report tells the operator of losses, once in reportEvery or at the end.
+func (l *Log) report(last bool) {
+	lost, now := l.queue.dropped.Load(), l.opts.Now()
+	if lost == l.reported || !last && now.Before(l.reportAt) {
+		return
+	}
+	reason := "the file is written more slowly than lines come"
+	if l.lastErr != nil {
+		reason = l.lastErr.Error()
+	}
+	l.opts.Logger.Warn("request log: lines lost", "file", l.opts.Path, "lines", lost-l.reported, "error", reason)
+	l.reported, l.reportAt, l.lastErr = lost, now.Add(reportEvery), nil
+}

@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"context"
+	"encoding/hex"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"anyproxy/internal/redact"
+	"anyproxy/metrics"
+	"anyproxy/proxy/requestlog"
+)
+
+// Server answers clients. See New.
+type Server struct {
+	runtime atomic.Pointer[Runtime]
+	rec     *metrics.Recorder
+	log     *requestlog.Log
+	logger  *slog.Logger
+	redact  *redact.Redactor
+	o       Options
+}
+
+// Options of a Server.
+type Options struct {
+	Recorder *metrics.Recorder
+	Log      *requestlog.Log // nil = none
+	Logger   *slog.Logger
+	Redact   *redact.Redactor
+	Version  string
+	// Loopback says that the listener is reachable from this machine only. A
+	// browser on it can still be made to call: Host is checked then.
+	Loopback bool
+}
+
+// New returns a Server for rt.
+func New(rt *Runtime, o Options) *Server {
+	s := &Server{rec: o.Recorder, log: o.Log, logger: o.Logger, redact: o.Redact, o: o}
+	s.runtime.Store(rt)
+	s.rec.SetProviders(rt.infos)
+	return s
+}
+
+// requestID names one request in headers, log and dashboard.
+func requestID() string {
+	var b [8]byte
+	v := rand.Uint64()
+	for i := range b {
+		b[i] = byte(v >> (8 * i))
+	}
+	return "req_" + hex.EncodeToString(b[:])
+}
+
+// route is one entry of the table of paths.
+type route struct {
+	methods []string
+	open    bool // needs no client key
+	serve   func(s *Server, w http.ResponseWriter, c *call)
+}
+
+// call is a request with what has been found out about it.
+type call struct {
+	*http.Request
+	id  string
+	rt  *Runtime
+	key *clientKey // nil when no keys are configured or none is needed
+}
+
+var routes = map[string]route{
+	"/":                         {methods: []string{"GET", "HEAD"}, open: true, serve: (*Server).root},
+	"/health":                   {methods: []string{"GET", "HEAD"}, open: true, serve: (*Server).health},
+	"/v1/messages":              {methods: []string{"POST"}, serve: (*Server).messages},
+	"/v1/messages/count_tokens": {methods: []string{"POST"}, serve: (*Server).countTokens},
+	"/v1/models":                {methods: []string{"GET", "HEAD"}, serve: (*Server).models},
+	"/v1/models/":               {methods: []string{"GET", "HEAD"}, serve: (*Server).model},
+	// Claude Code's own telemetry, when it is pointed here.
+	"/v1/metrics": {methods: []string{"POST"}, open: true, serve: discard},
+	"/v1/logs":    {methods: []string{"POST"}, open: true, serve: discard},
+	"/v1/traces":  {methods: []string{"POST"}, open: true, serve: discard},
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{Request: r, id: requestID(), rt: s.runtime.Load()}
+	w.Header()["X-Anyproxy-Request-Id"] = []string{c.id}
+	if e := s.admit(c); e != nil {
+		writeError(w, c.id, e)
+		return
+	}
+	path := r.URL.Path
+	if id, ok := strings.CutPrefix(path, "/v1/models/"); ok && id != "" {
+		path = "/v1/models/"
+	}
+	rt, ok := routes[path]
+	if !ok || path == "/v1/models/" && r.URL.Path == path {
+		writeError(w, c.id, refuse(http.StatusNotFound, "no such path; anyproxy serves /v1/messages, /v1/messages/count_tokens, /v1/models and /health"))
+		return
+	}
+	if !slices.Contains(rt.methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(rt.methods, ", "))
+		writeError(w, c.id, refuse(http.StatusMethodNotAllowed, "method not allowed here, use "+strings.Join(rt.methods, " or ")))
+		return
+	}
+	if !rt.open {
+		key, ok := c.rt.identify(credentialsOf(r.Header))
+		if !ok {
+			writeError(w, c.id, refuse(http.StatusUnauthorized, "invalid or missing client key: send it as x-api-key or Authorization: Bearer"))
+			return
+		}
+		c.key = key
+	}
+	rt.serve(s, w, c)
+}
+
+// event records an event and logs it.
+func (s *Server) event(e metrics.Event) {
+	s.rec.Event(e)
+	level := slog.LevelWarn
+	if e.Kind == metrics.EventReturn {
+		level = slog.LevelInfo
+	}
+	attrs := []slog.Attr{slog.String("provider", e.Provider)}
+	if e.To != "" {
+		attrs = append(attrs, slog.String("to", e.To))
+	}
+	if e.Model != "" {
+		attrs = append(attrs, slog.String("model", e.Model))
+	}
+	if e.For != 0 {
+		attrs = append(attrs, slog.Duration("for", e.For.Round(time.Millisecond)))
+	}
+	attrs = append(attrs, slog.String("request", e.Request), slog.String("why", e.Text))
+	s.logger.LogAttrs(context.Background(), level, string(e.Kind), attrs...)
+}
+
+// Snapshot returns what can be seen now, with the events after since.
+func (s *Server) Snapshot(since uint64) metrics.Snapshot {
+	snap := s.rec.Snapshot(since)
+	rt := s.runtime.Load()
+	for i := range snap.Providers {
+		p := &snap.Providers[i]
+		if p.State == metrics.StateOff {
+			continue
+		}
+		st := rt.state.Provider(p.Name, p.Endpoint, snap.At)
+		if st.RetryAt.IsZero() {
+			continue
+		}
+		p.State, p.RetryAt = metrics.StateCooling, st.RetryAt
+		if st.Refused {
+			p.State = metrics.StateAuth
+		}
+	}
+	snap.LogDropped = s.log.Dropped()
+	return snap
+}
