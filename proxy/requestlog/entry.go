@@ -1,15 +1,10 @@
 package requestlog
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"math"
 	"net/http"
 	"strings"
 	"time"
 
-	"anyproxy/internal/redact"
 	"anyproxy/metrics"
 )
 
@@ -61,7 +56,7 @@ func requestEntry(rec metrics.RequestRecord) Entry {
 	e := Entry{
 		Timestamp: rec.Time, Direction: DirectionRequest, Model: rec.Model, Method: rec.Method, Path: rec.Path,
 		StatusCode: rec.Status, Duration: rec.Duration.Seconds(), Success: rec.Phase == metrics.PhaseOK, Error: rec.Error,
-		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: rec.TTFT.Seconds(), TPS: finite(rec.TPS),
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: rec.TTFT.Seconds(), TPS: rec.TPS,
 		Decision: &rec.Decision,
 	}
 	e.setTokens(rec.Tokens)
@@ -79,7 +74,7 @@ func attemptEntry(rec metrics.RequestRecord, n int, a metrics.AttemptRecord) Ent
 	e := Entry{
 		Timestamp: a.Start.Add(a.Duration), Direction: DirectionResponse, Provider: a.Provider, Model: a.Model, AttemptNumber: n,
 		StatusCode: a.Status, Duration: a.Duration.Seconds(), Success: a.Outcome == outcomeOK, Error: a.Reason,
-		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: a.TTFT.Seconds(), TPS: finite(a.TPS),
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: a.TTFT.Seconds(), TPS: a.TPS,
 		Reason: failure(a.Outcome),
 	}
 	e.setTokens(a.Tokens)
@@ -96,14 +91,6 @@ func failure(outcome string) string {
 		return ""
 	}
 	return outcome
-}
-
-// finite is x, or 0 when JSON has no number for it.
-func finite(x float64) float64 {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return 0
-	}
-	return x
 }
 
 // headers copies what may be seen of h.
@@ -127,30 +114,3 @@ func (e *Entry) size() int64 {
 	}
 	return int64(n)
 }
-
-// encoder makes lines. Its buffer is used again.
-type encoder struct{ buf bytes.Buffer }
-
-var errRedacted = errors.New("a secret looks like the log's own syntax: the line would not be JSON any more")
-
-// encode returns e as a line, with its newline and without secrets. The line is
-// valid until the next call.
-func (enc *encoder) encode(e *Entry, r *redact.Redactor) ([]byte, error) {
-	if enc.buf.Cap() > 1<<20 {
-		enc.buf = bytes.Buffer{}
-	}
-	enc.buf.Reset()
-	j := json.NewEncoder(&enc.buf)
-	j.SetEscapeHTML(false)
-	if err := j.Encode(e); err != nil {
-		return nil, err
-	}
-	line := enc.buf.Bytes()
-	clean := r.Bytes(line)
-	if &clean[0] != &line[0] && !json.Valid(clean) {
-		return nil, errRedacted
-	}
-	return clean, nil
-}
-
-func countLines(b []byte) int { return bytes.Count(b, []byte("\n")) }

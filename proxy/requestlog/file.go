@@ -85,11 +85,15 @@ func (f *file) ensure() error {
 	return f.open()
 }
 
-// rotate moves path to path.1, path.1 to path.2 and so on, so that keep old
-// files remain, and opens a new one. When a file cannot be moved, none of the
-// newer ones is, the old file is opened again and nothing is lost.
-func (f *file) rotate(keep int) error {
-	if f.f.Load() == nil || !f.info.Mode().IsRegular() {
+// rotate moves a file of more than room bytes from path to path.1, path.1 to
+// path.2 and so on, so that keep old files remain, and opens a new one. When a
+// file cannot be moved, none of the newer ones is, the old file is opened again
+// and nothing is lost.
+func (f *file) rotate(room int64, keep int) error {
+	if err := f.ensure(); err != nil {
+		return err
+	}
+	if f.size == 0 || f.size <= room || !f.info.Mode().IsRegular() {
 		return nil
 	}
 	f.close()

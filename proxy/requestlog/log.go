@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"anyproxy/config"
@@ -48,14 +47,13 @@ type Options struct {
 
 // Log is an open request log.
 type Log struct {
-	opts    Options
-	queue   *queue
-	file    file
-	done    chan struct{} // closed when the writer has ended
-	aborted atomic.Bool   // Close ran out of time: what is left is lost
+	opts  Options
+	queue *queue
+	file  file
+	done  chan struct{} // closed when the writer has ended
 
 	// What follows belongs to the writer.
-	enc      encoder
+	line     []byte // the last line, its memory to be used again
 	buf      []byte // whole lines that wait for flush
 	rotateAt time.Time
 	reported int64 // losses that a warning has told of
@@ -134,7 +132,6 @@ func (l *Log) Close(ctx context.Context) error {
 	case <-l.done:
 		return nil
 	case <-ctx.Done():
-		l.aborted.Store(true)
 		l.file.abort()
 		return fmt.Errorf("close request log: %w", ctx.Err())
 	}
@@ -178,17 +175,18 @@ func (l *Log) run() {
 
 // add encodes e behind the lines that wait, and makes room for it in the file.
 func (l *Log) add(e *Entry) {
-	line, err := l.enc.encode(e, l.opts.Redact)
-	if err != nil {
-		l.lose(1, err)
+	if l.file.aborted.Load() {
+		l.lose(1, nil)
 		return
 	}
+	l.line = e.appendLine(l.line[:0])
+	line := redactLine(l.line, l.opts.Redact)
 	if len(l.buf) > 0 && len(l.buf)+len(line) > flushSize {
 		l.flush()
 	}
 	if l.opts.MaxSize > 0 && l.file.size+int64(len(l.buf)+len(line)) > l.opts.MaxSize {
 		l.flush()
-		l.rotate()
+		l.rotate(l.opts.MaxSize - int64(len(line)))
 	}
 	l.buf = append(l.buf, line...)
 }
@@ -199,24 +197,23 @@ func (l *Log) flush() {
 	if len(l.buf) == 0 {
 		return
 	}
-	if l.aborted.Load() {
-		l.lose(countLines(l.buf), nil)
-	} else if n, err := l.file.write(l.buf); err != nil {
+	if n, err := l.file.write(l.buf); err != nil {
 		l.lose(countLines(l.buf[n:]), err)
 	}
-	if l.buf = l.buf[:0]; cap(l.buf) > 1<<20 {
-		l.buf = nil // one large body shall not hold its memory for ever
+	l.buf = l.buf[:0]
+	if cap(l.buf) > 1<<20 || cap(l.line) > 1<<20 {
+		l.buf, l.line = nil, nil // one large body shall not hold its memory for ever
 	}
 }
 
-// rotate opens a new file if this one has anything in it. Where that cannot be
-// done the lines go on into this one.
-func (l *Log) rotate() {
+// rotate opens a new file if this one has more than room bytes. Where that cannot
+// be done the lines go on into this one.
+func (l *Log) rotate(room int64) {
 	now := l.opts.Now()
-	if l.file.size == 0 || now.Before(l.rotateAt) || l.aborted.Load() {
+	if now.Before(l.rotateAt) {
 		return
 	}
-	if err := l.file.rotate(l.opts.Keep); err != nil {
+	if err := l.file.rotate(room, l.opts.Keep); err != nil {
 		l.rotateAt = now.Add(reportEvery)
 		l.opts.Logger.Warn("request log: cannot rotate, going on in the same file", "file", l.opts.Path, "error", err)
 	}

@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"anyproxy/internal/simulator"
+)
+
+func TestMain(m *testing.M) {
+	// The signal package's own goroutine stays for the life of the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.signal_recv"), goleak.IgnoreTopFunction("os/signal.loop"))
+}
+
+// safeBuffer can be read while it is written.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// running is a whole program started in this process.
+type running struct {
+	base      string // its URL
+	out, errw safeBuffer
+	stop      context.CancelFunc
+	exit      chan int
+}
+
+// patience is how long a test waits for what must come; only a hang is cut off.
+const patience = time.Minute
+
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+var served = regexp.MustCompile(`serves (http://\S+)`)
+
+// start runs the program on a free port until the test ends.
+func start(t testing.TB, env map[string]string, args ...string) *running {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{stop: stop, exit: make(chan int, 1)}
+	args = append([]string{"-listen", "127.0.0.1:0"}, args...)
+	go func() {
+		r.exit <- Run(ctx, args, func(k string) string { return env[k] }, strings.NewReader(""), &r.out, &r.errw)
+	}()
+	t.Cleanup(func() { r.end(t) })
+	eventually(t, "the program to serve", func() bool {
+		select {
+		case code := <-r.exit:
+			r.exit <- code
+			t.Fatalf("it ended with %d: %s%s", code, r.out.String(), r.errw.String())
+		default:
+		}
+		m := served.FindStringSubmatch(r.out.String())
+		if m != nil {
+			r.base = m[1]
+		}
+		return m != nil
+	})
+	return r
+}
+
+// end stops the program and returns its exit code.
+func (r *running) end(t testing.TB) int {
+	t.Helper()
+	http.DefaultClient.CloseIdleConnections()
+	r.stop()
+	select {
+	case code := <-r.exit:
+		r.exit <- code
+		return code
+	case <-time.After(patience):
+		t.Fatal("the program does not end")
+		return 0
+	}
+}
+
+func (r *running) post(t testing.TB, body string, header ...string) (res *http.Response, got []byte) {
+	t.Helper()
+	req, err := http.NewRequest("POST", r.base+"/v1/messages?beta=true", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err = http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	got, err = io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, got
+}
+
+func ask(stream bool) string {
+	return fmt.Sprintf(`{"model":"claude-sonnet-4-5","max_tokens":1000,"stream":%v,"messages":[{"role":"user","content":"say hi"}]}`, stream)
+}
+
+func upstream(t testing.TB, script simulator.Script) *simulator.Upstream {
+	t.Helper()
+	u, err := simulator.Start(context.Background(), simulator.Options{Script: script})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(u.Close)
+	return u
+}
+
+// configFile writes a configuration of providers a, b, … in tiers 1, 2, ….
+func configFile(t testing.TB, extra string, ups ...*simulator.Upstream) string {
+	t.Helper()
+	var providers, models strings.Builder
+	for i, u := range ups {
+		name := string(rune('a' + i))
+		fmt.Fprintf(&providers, "  %s: {endpoint: %q, apiKey: upstream-key-of-%s, timeouts: {firstByte: 2s, idle: 2s}}\n", name, u.URL(), name)
+		fmt.Fprintf(&models, "  - {alias: \"claude-*\", provider: %s, tier: %d}\n", name, i+1)
+	}
+	return writeFile(t, "config.yaml", "providers:\n"+providers.String()+"models:\n"+models.String()+extra)
+}
+
+func writeFile(t testing.TB, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// logLines reads a request log.
+func logLines(t testing.TB, path string) (lines []map[string]any) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		lines = append(lines, m)
+	}
+	return lines
+}

@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSession(t *testing.T) {
+	for _, c := range []struct{ header, userID, want string }{
+		{"abc-1", `{"session_id":"other"}`, "abc-1"},
+		{"", `{"device_id":"d","account_uuid":"","session_id":"s-1"}`, "s-1"},
+		{"", "user_1_session_2", "user_1_session_2"},
+		{"", `{"device_id":"d"}`, ""},
+		{"", "", ""},
+		{strings.Repeat("x", 500), "", strings.Repeat("x", 128)},
+	} {
+		h := map[string][]string{}
+		if c.header != "" {
+			h["X-Claude-Code-Session-Id"] = []string{c.header}
+		}
+		if got := session(h, c.userID); got != c.want {
+			t.Errorf("session(%q, %q) = %q, want %q", c.header, c.userID, got, c.want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		own, ready time.Duration
+		want       int
+	}{
+		{0, 0, 0},
+		{1, 0, 1},
+		{1500 * time.Millisecond, 0, 2},
+		{30 * time.Second, 4 * time.Second, 4},
+		{3 * time.Second, time.Minute, 3},
+		{0, 10 * time.Second, 10},
+		{time.Hour, 0, 60},
+		{time.Hour, 2 * time.Hour, 60},
+	} {
+		if got := retryAfter(c.own, c.ready); got != c.want {
+			t.Errorf("retryAfter(%v, %v) = %d, want %d", c.own, c.ready, got, c.want)
+		}
+	}
+}
+
+// FuzzScanBody holds that whatever is taken is a JSON object whose model is
+// where the scan says, so that replacing those bytes changes the model alone.
+func FuzzScanBody(f *testing.F) {
+	for _, s := range []string{
+		`{"model":"claude-x","stream":true}`,
+		`{"x":{"model":"no"},"mod\u0065l":"y","metadata":{"user_id":"{\"session_id\":\"s\"}"},"stream":null}`,
+		`{"model":"a","model":"b"}`, `{}`, `[]`, ``, `{"model":""}`, `{"model":"\ud800"}`, " {\"model\" :\t\"x\"} \n",
+		`{"stream":true,"stream":false,"model":"x"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s, bad := scanBody(body)
+		if bad != nil {
+			if bad.status != 400 || bad.message == "" {
+				t.Fatalf("refused with %d %q", bad.status, bad.message)
+			}
+			return
+		}
+		var before, after map[string]json.RawMessage
+		if err := json.Unmarshal(body, &before); err != nil {
+			t.Fatalf("taken, but %v", err)
+		}
+		edited := bytes.Join([][]byte{body[:s.modelAt.Start], []byte(`"other"`), body[s.modelAt.End:]}, nil)
+		if err := json.Unmarshal(edited, &after); err != nil {
+			t.Fatalf("edited: %v", err)
+		}
+		if string(after["model"]) != `"other"` || len(after) != len(before) {
+			t.Fatalf("model is %s, %d keys became %d", after["model"], len(before), len(after))
+		}
+		for k, v := range before {
+			if k != "model" && !bytes.Equal(v, after[k]) {
+				t.Fatalf("%s changed", k)
+			}
+		}
+		var model string
+		if err := json.Unmarshal(before["model"], &model); err != nil || model != s.model {
+			t.Fatalf("model read as %q, it is %q", s.model, model)
+		}
+	})
+}
+
+func bodyOf(size int) []byte {
+	var b strings.Builder
+	b.WriteString(`{"messages":[`)
+	for i := 0; b.Len() < size; i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"role":"user","content":[{"type":"text","text":"%s \"quoted\" line\n"}]}`, strings.Repeat("some words of code ", 20))
+	}
+	b.WriteString(`],"metadata":{"user_id":"{\"session_id\":\"s\"}"},"model":"claude-sonnet-4-5","max_tokens":32000,"stream":true}`)
+	return []byte(b.String())
+}
+
+func BenchmarkScanBody(b *testing.B) {
+	for name, size := range map[string]int{"2KB": 2 << 10, "100KB": 100 << 10, "1MB": 1 << 20} {
+		body := bodyOf(size)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, bad := scanBody(body); bad != nil {
+					b.Fatal(bad)
+				}
+			}
+		})
+	}
+}
