@@ -44,13 +44,13 @@ func TestEventsPassAsTheyCome(t *testing.T) {
 }
 
 func TestBytesPassUnchangedHoweverTheyCome(t *testing.T) {
-	odd := "\ufeff: a comment\r\n\r\n" + strings.ReplaceAll(strings.Join(sseText[:2], ""), "\n", "\r\n") +
+	odd := ": a comment\r\n\r\n" + strings.ReplaceAll(strings.Join(sseText[:2], ""), "\n", "\r\n") +
 		"event: something_new\ndata: {\"type\":\"something_new\",\"é\":1e400}\n\n" + strings.Join(sseText[2:], "")
 	for name, chunk := range map[string]int{"whole": 1 << 20, "byte by byte": 1, "in threes": 3, "in hundreds": 100} {
 		t.Run(name, func(t *testing.T) {
 			a := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "text/event-stream")
-				for rest := odd; rest != ""; {
+				for rest := "\ufeff" + odd; rest != ""; { // a byte order mark would stand in mid-stream behind events of ours
 					n := min(chunk, len(rest))
 					fmt.Fprint(w, rest[:n])
 					w.(http.Flusher).Flush()

@@ -1,6 +1,7 @@
 package requestlog
 
 import (
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ func requestEntry(rec metrics.RequestRecord) Entry {
 	e := Entry{
 		Timestamp: rec.Time, Direction: DirectionRequest, Model: rec.Model, Method: rec.Method, Path: rec.Path,
 		StatusCode: rec.Status, Duration: rec.Duration.Seconds(), Success: rec.Phase == metrics.PhaseOK, Error: rec.Error,
-		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: rec.TTFT.Seconds(), TPS: rec.TPS,
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: rec.TTFT.Seconds(), TPS: finite(rec.TPS),
 		Decision: &rec.Decision,
 	}
 	e.setTokens(rec.Tokens)
@@ -74,7 +75,7 @@ func attemptEntry(rec metrics.RequestRecord, n int, a metrics.AttemptRecord) Ent
 	e := Entry{
 		Timestamp: a.Start.Add(a.Duration), Direction: DirectionResponse, Provider: a.Provider, Model: a.Model, AttemptNumber: n,
 		StatusCode: a.Status, Duration: a.Duration.Seconds(), Success: a.Outcome == outcomeOK, Error: a.Reason,
-		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: a.TTFT.Seconds(), TPS: a.TPS,
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: a.TTFT.Seconds(), TPS: finite(a.TPS),
 		Reason: failure(a.Outcome),
 	}
 	e.setTokens(a.Tokens)
@@ -91,6 +92,14 @@ func failure(outcome string) string {
 		return ""
 	}
 	return outcome
+}
+
+// finite is x, or 0 when JSON has no number for it.
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	return x
 }
 
 // headers copies what may be seen of h.

@@ -53,7 +53,7 @@ type Log struct {
 	done  chan struct{} // closed when the writer has ended
 
 	// What follows belongs to the writer.
-	line     []byte // the last line, its memory to be used again
+	enc      encoder
 	buf      []byte // whole lines that wait for flush
 	rotateAt time.Time
 	reported int64 // losses that a warning has told of
@@ -179,8 +179,11 @@ func (l *Log) add(e *Entry) {
 		l.lose(1, nil)
 		return
 	}
-	l.line = e.appendLine(l.line[:0])
-	line := redactLine(l.line, l.opts.Redact)
+	line, err := l.enc.encode(e, l.opts.Redact)
+	if err != nil {
+		l.lose(1, err)
+		return
+	}
 	if len(l.buf) > 0 && len(l.buf)+len(line) > flushSize {
 		l.flush()
 	}
@@ -200,9 +203,8 @@ func (l *Log) flush() {
 	if n, err := l.file.write(l.buf); err != nil {
 		l.lose(countLines(l.buf[n:]), err)
 	}
-	l.buf = l.buf[:0]
-	if cap(l.buf) > 1<<20 || cap(l.line) > 1<<20 {
-		l.buf, l.line = nil, nil // one large body shall not hold its memory for ever
+	if l.buf = l.buf[:0]; cap(l.buf) > keepBuffer {
+		l.buf = nil
 	}
 }
 
