@@ -65,16 +65,20 @@ const (
 
 // Provider is a configured account and endpoint.
 type Provider struct {
-	Name       string       `yaml:"-"` // its key in the mapping: [A-Za-z0-9._-]{1,64}
-	Type       ProviderType `yaml:"type"`
-	Endpoint   string       `yaml:"endpoint"` // as written; URLs are built by providers
-	APIKey     SecretRef    `yaml:"apiKey"`
-	Auth       Auth         `yaml:"auth"` // filled in by the defaults, except for an Anthropic key whose value decides ("" then: x-api-key, or bearer with the oauth beta for sk-ant-oat…)
-	APIVersion string       `yaml:"apiVersion"`
-	Region     string       `yaml:"region"`
-	Profile    string       `yaml:"profile"`
-	RoleARN    string       `yaml:"roleArn"`
-	// Headers are added to every request to this provider; their values are secret.
+	Name     string       `yaml:"-"` // its key in the mapping: [A-Za-z0-9._-]{1,64}
+	Type     ProviderType `yaml:"type"`
+	Endpoint string       `yaml:"endpoint"` // as written; URLs are built by providers
+	APIKey   SecretRef    `yaml:"apiKey"`
+	// Auth is filled in but where something else decides, and "" then: the value
+	// of an Anthropic key (x-api-key, or bearer with the oauth beta for
+	// sk-ant-oat…), AWS credentials for bedrock without an apiKey.
+	Auth       Auth   `yaml:"auth"`
+	APIVersion string `yaml:"apiVersion"`
+	Region     string `yaml:"region"` // bedrock: AWS_REGION, else AWS_DEFAULT_REGION where the file has none; "" = the profile's
+	Profile    string `yaml:"profile"`
+	RoleARN    string `yaml:"roleArn"`
+	// Headers are added to every request to this provider; their values are
+	// secret. A value env.NAME has been read from the environment already.
 	Headers       map[string]Secret `yaml:"headers"`
 	HTTP2         bool              `yaml:"http2"`
 	Timeouts      Timeouts          `yaml:"timeouts"`
@@ -222,8 +226,8 @@ type Log struct {
 
 // State is what outlives a restart.
 type State struct {
-	Path     string `yaml:"path"` // "" = $XDG_STATE_HOME/anyproxy; "none" keeps nothing
-	KeepDays int    `yaml:"keepDays"`
+	Path     string `yaml:"path"`     // "" = $XDG_STATE_HOME/anyproxy; "none" keeps nothing
+	KeepDays int    `yaml:"keepDays"` // default 30
 }
 
 // Pos is a place in the file, 1-based; the zero Pos is no place.

@@ -11,19 +11,28 @@ const dots = "••••••"
 
 // Secret is a string that prints as dots everywhere: with every fmt verb, as
 // JSON, text and YAML, and in slog. Only Reveal gives its value.
-type Secret struct{ value string }
+//
+// The value stands behind a pointer because fmt calls no method of a value in
+// an unexported field, nor for %p: it would print a plain string. So two
+// Secrets are compared by what Reveal returns, not with ==.
+type Secret struct{ value *string }
 
 // NewSecret wraps a value.
-func NewSecret(v string) Secret { return Secret{v} }
+func NewSecret(v string) Secret { return Secret{&v} }
 
 // Reveal returns the value, for the one place that sends it.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // Empty reports whether there is no value.
-func (s Secret) Empty() bool { return s.value == "" }
+func (s Secret) Empty() bool { return s.Reveal() == "" }
 
 func (s Secret) String() string {
-	if s.value == "" {
+	if s.Empty() {
 		return ""
 	}
 	return dots
@@ -53,11 +62,12 @@ const (
 )
 
 // SecretRef says where a secret's value comes from. Resolving it is the work of
-// providers/credential; only a literal carries its value.
+// providers/credential; only a literal carries its value. It prints as String
+// does, since a command's arguments may hold a secret too.
 type SecretRef struct {
 	Kind    SecretKind
 	Literal Secret        // SecretLiteral
-	Name    string        // SecretEnv: the variable; SecretFile: the path; SecretKeyring: SERVICE/USER
+	Name    string        // SecretEnv: the variable; SecretFile: the path; SecretKeyring: SERVICE/USER, no slash in SERVICE
 	Command []string      // SecretCommand: argv, no shell
 	TTL     time.Duration // SecretCommand: how long a value serves; default 1h
 	OAuth   *OAuth        // SecretOAuth
@@ -95,3 +105,9 @@ func (r SecretRef) String() string {
 		return ""
 	}
 }
+
+// Format keeps a command's arguments from the verbs that would print the fields.
+func (r SecretRef) Format(f fmt.State, _ rune)   { fmt.Fprint(f, r.String()) }
+func (r SecretRef) LogValue() slog.Value         { return slog.StringValue(r.String()) }
+func (r SecretRef) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+func (r SecretRef) MarshalYAML() (any, error)    { return r.String(), nil }

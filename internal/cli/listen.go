@@ -7,26 +7,26 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+
+	"anyproxy/config"
 )
 
-// defaultListen also takes the same port of IPv6's loopback, since "localhost"
-// may mean either.
-const defaultListen = "127.0.0.1:8080"
-
-// listeners opens what the address stands for. from names the flag, variable or
-// key that gave it.
+// listeners opens what the address stands for. The default one also takes the
+// same port of IPv6's loopback, since "localhost" may mean either. from names
+// the flag, variable or key that gave it.
 func listeners(addr, from string) ([]net.Listener, error) {
 	first, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, listenError(addr, from, err)
 	}
-	if addr != defaultListen {
+	if addr != config.DefaultListen {
 		return []net.Listener{first}, nil
 	}
-	second, err := net.Listen("tcp", strings.Replace(addr, "127.0.0.1", "[::1]", 1))
+	second6 := strings.Replace(addr, "127.0.0.1", "[::1]", 1)
+	second, err := net.Listen("tcp", second6)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		_ = first.Close()
-		return nil, listenError("[::1]:8080", from, err)
+		return nil, listenError(second6, from, err)
 	}
 	if err != nil { // a machine without IPv6
 		return []net.Listener{first}, nil

@@ -22,12 +22,8 @@ func configFromKeys(getenv func(string) string) string {
 	}
 	models.WriteString("  - {alias: \"claude-*\", provider: anthropic}\n")
 
-	region, profile := getenv("AWS_REGION"), getenv("AWS_PROFILE")
-	if region == "" {
-		region = getenv("AWS_DEFAULT_REGION")
-	}
-	if region != "" || profile != "" {
-		fmt.Fprintf(&providers, "  bedrock: {type: bedrock, region: %q, profile: %q}\n", region, profile)
+	if getenv("AWS_REGION") != "" || getenv("AWS_DEFAULT_REGION") != "" || getenv("AWS_PROFILE") != "" {
+		providers.WriteString("  bedrock: {type: bedrock}\n") // region and profile come from the environment, too
 		models.WriteString("  - {alias: \"claude-*\", provider: bedrock, tier: 2}\n")
 	}
 	for _, k := range foreignKeys {

@@ -248,6 +248,9 @@ func (p *program) run(ctx context.Context, b *built, signals <-chan os.Signal, w
 	if p.flags.tui {
 		p.leaveDashboard(screen)
 	}
+	if world == nil { // how a simulation ends is nobody's news
+		p.logTo.Set(p.errw)
+	}
 	p.drain(server, interrupt, signals)
 	for ; served < len(p.listen); served++ {
 		<-failed
@@ -322,5 +325,4 @@ func (p *program) leaveDashboard(screen <-chan error) {
 	case <-screen:
 	case <-time.After(2 * time.Second): // a blocked terminal must not keep the proxy from ending
 	}
-	p.logTo.Set(p.errw)
 }
