@@ -1,0 +1,246 @@
+package tui
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"anyproxy/metrics"
+)
+
+// axisWidth is the room for the labels of the chart.
+const axisWidth = 6
+
+// paintChart stacks the tokens per second of the providers over the history.
+func (m *model) paintChart(r region) {
+	in := m.open(r, paneChart, "Throughput, tok/s", m.legend(r.w-26))
+	if in.h < 2 || in.w < 2*axisWidth {
+		return
+	}
+	plot := in.sub(axisWidth, 0, in.w-axisWidth-1, in.h-1)
+	stack := stackHistory(m.shown.Providers, plot.w, m.shown.At)
+	top, step := scale(stack.peak(), plot.h)
+	for y := range plot.h {
+		for x := range plot.w {
+			m.paintStack(plot, x, y, stack[x], top)
+		}
+	}
+	m.paintLevels(in.sub(0, 0, axisWidth-1, plot.h), top, step)
+	m.paintTimes(in.sub(axisWidth, in.h-1, plot.w, 1))
+	if stack.peak() == 0 {
+		quiet := "no tokens in the last " + strconv.Itoa(metrics.HistoryLen/60) + " minutes"
+		plot.text(max(0, (plot.w-width(quiet))/2), plot.h/2, quiet, fg(dim))
+	}
+}
+
+// paintLevels labels the values, no two on rows that touch.
+func (m *model) paintLevels(r region, top, step float64) {
+	last := r.h + 1
+	for v := 0.0; v <= top; v += step {
+		y := r.h - 1 - int(math.Round(v/top*float64(r.h)-0.5))
+		y = max(0, min(y, r.h-1))
+		if last-y < 2 {
+			continue
+		}
+		r.right(r.w, y, strconv.Itoa(int(v)), fg(dim))
+		last = y
+	}
+}
+
+// paintTimes labels whole minutes before now.
+func (m *model) paintTimes(r region) {
+	minutes := metrics.HistoryLen / 60
+	for i := minutes; i > 0; i-- {
+		x := r.w - i*r.w/minutes
+		if i < minutes {
+			x-- // over its column
+		}
+		r.text(x, 0, "-"+strconv.Itoa(i)+"m", fg(dim))
+	}
+	r.right(r.w, 0, "now", fg(dim))
+}
+
+// legend names the providers in their colours, as many as fit.
+func (m *model) legend(room int) spans {
+	var ss spans
+	for i, p := range m.shown.Providers {
+		sign := m.theme.glyphs.legend
+		if !m.theme.coloured() {
+			sign = m.theme.glyphs.shades[i%seriesCount]
+		}
+		next := append(ss[:len(ss):len(ss)], span{sign, fg(seriesRole(i))}, span{" " + cut(p.Name, 16, m.theme.glyphs.ellipsis), fg(dim)})
+		if next.width() > room {
+			break
+		}
+		ss = append(next, span{"  ", fg(dim)})
+	}
+	return ss[:max(0, len(ss)-1)]
+}
+
+// stacked holds per column of the chart the running sums over the providers.
+type stacked [][]float64
+
+func (s stacked) peak() float64 {
+	peak := 0.0
+	for _, sums := range s {
+		if n := len(sums); n > 0 {
+			peak = max(peak, sums[n-1])
+		}
+	}
+	return peak
+}
+
+// stackHistory spreads the whole history over w columns. A column always
+// covers the same seconds of the clock, so that the picture moves on and does
+// not flicker.
+func stackHistory(providers []metrics.ProviderView, w int, at time.Time) stacked {
+	s := make(stacked, w)
+	sums := make([]float64, w*len(providers))
+	for x := range s {
+		s[x] = sums[x*len(providers) : (x+1)*len(providers)]
+	}
+	for i, p := range providers {
+		column := make([]float64, w)
+		spread(column, p.History, at.Unix()-1)
+		for x := range s {
+			s[x][i] = column[x]
+			if i > 0 {
+				s[x][i] += s[x][i-1]
+			}
+		}
+	}
+	return s
+}
+
+// spread averages one-second samples, of which the last is that of second
+// last, over the columns. The columns divide the span of the samples evenly
+// and are tied to absolute time.
+func spread(columns []float64, samples []float32, last int64) {
+	w, n := int64(len(columns)), int64(len(samples))
+	if w == 0 || n == 0 {
+		return
+	}
+	newest := last * w / n
+	for x := range columns {
+		bucket := newest - (w - 1) + int64(x)
+		from := max(last-n+1, (bucket*n+w-1)/w)
+		to := min(last, ((bucket+1)*n+w-1)/w-1)
+		if to < from { // more columns than samples
+			from = max(last-n+1, min(last, bucket*n/w))
+			to = from
+		}
+		sum := 0.0
+		for t := from; t <= to; t++ {
+			sum += float64(samples[n-1-(last-t)])
+		}
+		columns[x] = sum / float64(to-from+1)
+	}
+}
+
+// scale returns the value of the chart's upper edge and the step of its
+// labels: 1, 2 or 5 times a power of ten, about one label in two rows.
+func scale(peak float64, rows int) (top, step float64) {
+	peak = max(peak, 10)
+	labels := max(1, min(4, rows/2))
+	raw := peak / float64(labels)
+	step = math.Pow(10, math.Floor(math.Log10(raw)))
+	for _, f := range []float64{1, 2, 5, 10} {
+		if step*f >= raw*0.6 {
+			step *= f
+			break
+		}
+	}
+	step = max(1, step)
+	// A little air above the peak, in steps that keep the picture still.
+	grain := step / 4
+	return math.Ceil(peak*1.02/grain) * grain, step
+}
+
+// empty is an eighth of a cell above the chart's edge.
+const empty = -1
+
+// paintStack paints one cell of the chart: eight eighths, each of one provider
+// or empty, of which a cell can show two colours.
+func (m *model) paintStack(plot region, x, y int, sums []float64, top float64) {
+	var eighths [8]int
+	unit := top / float64(plot.h*8)
+	base := (plot.h - 1 - y) * 8
+	for e := range eighths {
+		eighths[e] = empty
+		level := (float64(base+e) + 0.5) * unit
+		for i, sum := range sums {
+			if level < sum {
+				eighths[e] = i
+				break
+			}
+		}
+	}
+	if eighths[0] == empty {
+		return
+	}
+	if !m.theme.coloured() {
+		m.paintShade(plot, x, y, eighths)
+		return
+	}
+	split, lower, upper := bestSplit(eighths)
+	st := fg(seriesRole(lower))
+	if upper != empty && split < 8 {
+		st.bg = seriesRole(upper)
+	}
+	plot.put(x, y, m.theme.glyphs.rise[split], 1, st)
+}
+
+// paintShade shows a cell of the chart without colour: the shade of the
+// provider that fills most of it, or the level of what is under the edge.
+func (m *model) paintShade(plot region, x, y int, eighths [8]int) {
+	filled := 0
+	for _, e := range eighths {
+		if e != empty {
+			filled++
+		}
+	}
+	g := m.theme.glyphs
+	if filled < 8 && g != &asciiGlyphs {
+		plot.put(x, y, g.rise[filled], 1, style{})
+		return
+	}
+	if filled >= 4 {
+		plot.put(x, y, g.shades[eighths[3]%seriesCount], 1, style{})
+	}
+}
+
+// bestSplit finds the two values and the boundary between them that show most
+// eighths right. At the upper edge of the chart the boundary is the edge.
+func bestSplit(eighths [8]int) (split, lower, upper int) {
+	if edge := slices.Index(eighths[:], empty); edge >= 0 {
+		lower, _ = majority(eighths[:edge])
+		return edge, lower, empty
+	}
+	best := 0
+	for k := 8; k >= 1; k-- {
+		low, lowCount := majority(eighths[:k])
+		high, highCount := majority(eighths[k:])
+		if n := lowCount + highCount; n > best {
+			best, split, lower, upper = n, k, low, high
+		}
+	}
+	return split, lower, upper
+}
+
+// majority returns the most frequent value of a run whose equal values stand
+// together, and how often it occurs.
+func majority(run []int) (value, n int) {
+	value = empty
+	for i := 0; i < len(run); {
+		j := i
+		for j < len(run) && run[j] == run[i] {
+			j++
+		}
+		if j-i > n {
+			value, n = run[i], j-i
+		}
+		i = j
+	}
+	return value, n
+}

@@ -1,0 +1,199 @@
+package tui
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"anyproxy/metrics"
+)
+
+const (
+	colProvider = iota
+	colState
+	colTPS
+	colSpark
+	colTTFT
+	colP95
+	colFly
+	colOK
+	colErr
+	colWeight
+	colShare
+	colPercent
+)
+
+// providerColumns leave in this order: weight, p95, ok, spark, fly, ttft, err, share.
+var providerColumns = []column{
+	colProvider: {title: "PROVIDER", width: 12, flex: 1, most: 24},
+	colState:    {title: "STATE", width: 14, drop: 1},
+	colTPS:      {title: "TOK/S", width: 6, right: true, drop: 2},
+	colSpark:    {title: "LAST 2 MIN", width: 10, drop: 8, flex: 5},
+	colTTFT:     {title: "TTFT p50", brief: "TTFT", width: 6, right: true, drop: 6, flex: 1, most: 8},
+	colP95:      {title: "p95", width: 6, right: true, drop: 10},
+	colFly:      {title: "FLY", width: 3, right: true, drop: 7},
+	colOK:       {title: "OK", width: 6, right: true, drop: 9},
+	colErr:      {title: "ERR", width: 4, right: true, drop: 5},
+	colWeight:   {title: "WEIGHT", brief: "W", width: 5, right: true, drop: 11, flex: 1, most: 6},
+	colShare:    {title: "SHARE OF TRAFFIC", brief: "SHARE", width: 9, drop: 4, flex: 1, most: 14},
+	colPercent:  {width: 4, right: true, drop: 3},
+}
+
+// sparkSeconds is the span of the column LAST 2 MIN.
+const sparkSeconds = 120
+
+func (m *model) paintProviders(r region) {
+	if !m.layout.framed {
+		m.paintCompactProviders(r)
+		return
+	}
+	providers := m.shown.Providers
+	note := spans{{fmt.Sprintf("%d of %d ready", readyCount(providers), len(providers)), fg(dim)}}
+	in := m.open(r, paneProviders, "Providers", note)
+	if len(providers) == 0 {
+		in.text(2, 0, "no providers", fg(dim))
+		return
+	}
+	cols := place(providerColumns, in.w-4)
+	in.head(3, 0, cols)
+	m.syncSelection(paneProviders)
+	first := m.providers.window(len(providers), in.h-1)
+	for y := 1; y < in.h && first < len(providers); y++ {
+		m.paintProvider(in, y, first, cols)
+		if first == m.providers.index && m.focus == paneProviders {
+			m.markRow(in, y)
+		}
+		first++
+	}
+}
+
+func (m *model) syncSelection(p pane) {
+	l, n, id := m.rows(p)
+	l.sync(n, id)
+}
+
+func (m *model) paintProvider(in region, y, i int, cols []placed) {
+	p, g := &m.shown.Providers[i], m.theme.glyphs
+	in.put(1, y, m.seriesSign(i), 1, fg(seriesRole(i)))
+	name := strong(plain)
+	if p.State != metrics.StateReady && p.State != metrics.StateHalfOpen {
+		name = fg(dim)
+	}
+	number := func(c placed, n int64, st style) {
+		if n == 0 {
+			in.cell(3, y, c, g.dash, fg(faint))
+			return
+		}
+		in.cell(3, y, c, strconv.FormatInt(n, 10), st)
+	}
+	for _, c := range cols {
+		switch c.id {
+		case colProvider:
+			in.cell(3, y, c, p.Name, name)
+		case colState:
+			state := g.state(p.State)
+			in.cell(3, y, c, state.sign+" "+stateWord(p, m.shown.At), fg(state.role))
+		case colTPS:
+			in.cell(3, y, c, orDash(rate(p.TPS), g), ifAny(p.TPS, strong(plain)))
+		case colSpark:
+			values := make([]float64, c.width)
+			spread(values, p.History[max(0, len(p.History)-sparkSeconds):], m.shown.At.Unix()-1)
+			in.spark(3+c.x, y, values, seriesRole(i))
+		case colTTFT:
+			in.cell(3, y, c, orDash(seconds(p.TTFTp50, 2), g), ifAny(p.TTFTp50, style{}))
+		case colP95:
+			in.cell(3, y, c, orDash(seconds(p.TTFTp95, 1), g), fg(dim))
+		case colFly:
+			number(c, int64(p.InFlight), style{})
+		case colOK:
+			number(c, p.OK, style{})
+		case colErr:
+			number(c, p.Failed, fg(warn))
+		case colWeight:
+			in.cell(3, y, c, strconv.FormatFloat(p.Weight, 'g', 4, 64), style{})
+		case colShare:
+			in.gauge(3+c.x, y, c.width, p.Share, seriesRole(i))
+		case colPercent:
+			in.cell(3, y, c, percent(p.Share), style{})
+		}
+	}
+}
+
+// stateWord is a provider's state with the time until it is asked again.
+func stateWord(p *metrics.ProviderView, at time.Time) string {
+	switch p.State {
+	case metrics.StateCooling:
+		if !p.RetryAt.IsZero() {
+			return "cooling " + left(p.RetryAt.Sub(at))
+		}
+	case metrics.StateAuth:
+		return "key refused"
+	}
+	return string(p.State)
+}
+
+// paintCompactProviders writes several providers per row: sign, speed, share.
+func (m *model) paintCompactProviders(r region) {
+	providers, g := m.shown.Providers, m.theme.glyphs
+	columns := compactColumns(r.w)
+	w := r.w / columns
+	m.syncSelection(paneProviders)
+	rows := (len(providers) + columns - 1) / columns
+	start := max(0, min(m.providers.index/columns-r.h+1, rows-r.h)) * columns
+	for k := range r.h * columns {
+		i := start + k
+		if i >= len(providers) {
+			return
+		}
+		p := &providers[i]
+		box := r.sub(k%columns*w, k/columns, w-1, 1)
+		state := g.state(p.State)
+		box.put(0, 0, m.seriesSign(i), 1, fg(seriesRole(i)))
+		rest := spans{{state.sign + " ", fg(state.role)}}
+		switch {
+		case p.State == metrics.StateCooling && !p.RetryAt.IsZero():
+			rest = append(rest, span{left(p.RetryAt.Sub(m.shown.At)), fg(state.role)})
+		case p.State == metrics.StateReady || p.State == metrics.StateHalfOpen:
+			rest = append(rest, span{orDash(rate(p.TPS), g), ifAny(p.TPS, strong(plain))}, span{" " + percent(p.Share), fg(dim)})
+		default:
+			rest = append(rest, span{stateWord(p, m.shown.At), fg(state.role)})
+		}
+		name := max(4, box.w-2-12)
+		box.text(2, 0, cut(p.Name, name-1, g.ellipsis), style{})
+		box.spans(2+name, 0, box.w-2-name, rest)
+		if i == m.providers.index && m.focus == paneProviders {
+			m.markRow(box, 0)
+		}
+	}
+}
+
+// seriesSign is what stands before a provider's name.
+func (m *model) seriesSign(i int) string {
+	if m.theme.coloured() {
+		return m.theme.glyphs.bar
+	}
+	return m.theme.glyphs.shades[i%seriesCount]
+}
+
+// seconds is a duration as took writes it, "" for none.
+func seconds(d time.Duration, decimals int) string {
+	if d <= 0 {
+		return ""
+	}
+	return took(d, decimals)
+}
+
+func orDash(s string, g *glyphs) string {
+	if s == "" {
+		return g.dash
+	}
+	return s
+}
+
+// ifAny is the style of a figure, faint where there is none.
+func ifAny[N float64 | int64 | time.Duration](n N, st style) style {
+	if n <= 0 {
+		return fg(faint)
+	}
+	return st
+}
