@@ -11,7 +11,6 @@ import (
 	"anyproxy/metrics"
 	"anyproxy/providers"
 	"anyproxy/providers/sse"
-	"anyproxy/proxy/requestlog"
 	"anyproxy/proxy/routing"
 )
 
@@ -22,22 +21,21 @@ const maxHeld = 64 << 10
 // exchange is one request on its way: from the candidates to the answer. It
 // belongs to the handler's goroutine.
 type exchange struct {
-	s   *Server
-	rt  *Runtime
-	w   http.ResponseWriter
-	rc  *http.ResponseController
-	r   *http.Request
-	id  string
-	req providers.Request
-	rec *metrics.Request // nil for what is not a model request
-	// capture keeps the answer for the request log; nil when there is none.
-	capture *requestlog.Capture
+	s     *Server
+	rt    *Runtime
+	r     *http.Request
+	id    string
+	began time.Time
+	req   providers.Request
+	rec   *metrics.Request // nil for what is not a model request
+	reply *reply
 
-	attempts  int
-	failures  []*providers.Error
-	held      []byte // events before the first content
+	attempts int
+	failures []*providers.Error
+	held     []byte // events before the first content
+	// committed is set once the client has been sent something of an upstream:
+	// there is no way back from there.
 	committed bool
-	wrote     time.Time // when the write deadline was last moved
 }
 
 // serve tries the picks in turn until one has answered, or until its failure is
@@ -45,22 +43,27 @@ type exchange struct {
 func (x *exchange) serve(route routing.Route) {
 	for i, pick := range route.Picks {
 		err := x.attempt(pick)
-		if err == nil {
-			return
-		}
-		if x.interrupted() {
+		if err == nil || x.interrupted() {
 			return
 		}
 		if !err.Class.Fallback() || x.passedThrough(pick, err) {
-			x.relayError(err, 0)
+			x.relayError(err, notExhausted)
 			return
 		}
 		x.failures = append(x.failures, err)
+		if x.timeLeft() <= 0 {
+			break
+		}
 		if i+1 < len(route.Picks) {
 			x.s.fallback(x, err, route.Picks[i+1])
 		}
 	}
 	x.exhausted(route)
+}
+
+// timeLeft is how long the request may still wait for its first content.
+func (x *exchange) timeLeft() time.Duration {
+	return x.rt.Config.Routing.Deadline - time.Since(x.began)
 }
 
 // passedThrough reports whether the failure is about the client's own
@@ -70,19 +73,20 @@ func (x *exchange) passedThrough(p routing.Pick, err *providers.Error) bool {
 }
 
 // attempt makes one exchange with the pick. nil means that the client has an
-// answer, whole or with its failure told; an error, that nothing has been sent.
+// answer, whole or with its failure told; an error, that nothing of this
+// upstream has been sent.
 func (x *exchange) attempt(p routing.Pick) *providers.Error {
 	x.attempts++
 	started := time.Now()
 	meter := x.meter(p)
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
-	t := x.rt.providers[p.Provider].config.Timeouts
-	first := t.FirstByte
+	limits := x.rt.providers[p.Provider].config.Timeouts
+	silence := limits.FirstByte
 	if !x.req.Stream {
-		first = t.Total
+		silence = limits.Total
 	}
-	watch := newWatch(cancel, first)
+	watch := newWatch(cancel, silence, x.timeLeft())
 	defer watch.stop()
 
 	req := x.req
@@ -91,7 +95,7 @@ func (x *exchange) attempt(p routing.Pick) *providers.Error {
 	if err == nil {
 		defer stream.Close()
 		if x.req.Stream {
-			watch.setLimit(time.Now(), t.Idle)
+			watch.setSilence(limits.Idle)
 		}
 		err = x.relay(p, stream, meter, watch)
 	}
@@ -113,30 +117,6 @@ func (x *exchange) attempt(p routing.Pick) *providers.Error {
 	return nil
 }
 
-// ErrShutdown is the cause with which the server's base context is cancelled
-// when running requests can wait no longer.
-var ErrShutdown = errors.New("the proxy is shutting down")
-
-// interrupted reports whether the request is over for a reason that is no
-// upstream's, and ends it: its client has left, or the proxy shuts down.
-func (x *exchange) interrupted() bool {
-	ctx := x.r.Context()
-	switch {
-	case ctx.Err() == nil:
-		return false
-	case !errors.Is(context.Cause(ctx), ErrShutdown):
-		x.end(metrics.PhaseCanceled, 0, "the client left")
-	default:
-		stop := &providers.Error{Status: statusOverloaded, Class: providers.ClassOverloaded, Err: ErrShutdown}
-		if x.committed {
-			x.abort(stop)
-		} else {
-			x.refuse(&refusal{statusOverloaded, ErrShutdown.Error()})
-		}
-	}
-	return true
-}
-
 // asError gives every failure the type that says what it means.
 func asError(p routing.Pick, err error) *providers.Error {
 	if err == nil {
@@ -150,8 +130,26 @@ func asError(p routing.Pick, err error) *providers.Error {
 	return e
 }
 
-// errGone is a write that failed: the client has left or does not read.
-var errGone = errors.New("write to the client")
+// ErrShutdown is the cause with which the server's base context is cancelled
+// when running requests can wait no longer.
+var ErrShutdown = errors.New("the proxy is shutting down")
+
+// interrupted reports whether the request is over for a reason that is no
+// upstream's, and ends it: its client has left, or the proxy shuts down.
+func (x *exchange) interrupted() bool {
+	ctx := x.r.Context()
+	switch {
+	case ctx.Err() == nil:
+		return false
+	case !errors.Is(context.Cause(ctx), ErrShutdown):
+		x.end(metrics.PhaseCanceled, 0, "the client left")
+	case x.committed:
+		x.abort(&providers.Error{Status: statusOverloaded, Class: providers.ClassOverloaded, Err: ErrShutdown})
+	default:
+		x.refuse(refuse(statusOverloaded, ErrShutdown.Error()))
+	}
+	return true
+}
 
 // relay passes the frames of an answer on as they come. Until the first
 // content they are held back.
@@ -171,14 +169,17 @@ func (x *exchange) relay(p routing.Pick, stream *providers.Stream, meter *metric
 		if frame.Kind == providers.Failed {
 			return frame.Err
 		}
+		out := frame.Bytes
 		if !x.committed {
 			if frame.Kind == providers.Preamble && len(x.held)+len(frame.Bytes) <= maxHeld {
 				x.held = append(x.held, frame.Bytes...)
 				continue
 			}
-			x.commit(p, stream, frame)
+			watch.committed()
+			out = append(x.held, frame.Bytes...)
+			x.commit(p, stream, len(out))
 		}
-		if err := x.send(now, frame); err != nil {
+		if err := x.reply.write(out); err != nil {
 			return err
 		}
 		watch.heard(time.Now()) // a client that reads slowly is not the upstream's silence
@@ -188,64 +189,28 @@ func (x *exchange) relay(p routing.Pick, stream *providers.Stream, meter *metric
 	}
 }
 
-// send writes one frame, and what was held before it, in one write and flush.
-func (x *exchange) send(now time.Time, frame providers.Frame) error {
-	out := frame.Bytes
-	if len(x.held) > 0 {
-		out = append(x.held, frame.Bytes...)
-		x.held = nil
-	}
-	if len(out) == 0 {
-		return nil
-	}
-	x.extendDeadline(now)
-	x.capture.Append(out)
-	if _, err := x.w.Write(out); err != nil {
-		return &providers.Error{Class: providers.ClassCanceled, Err: errors.Join(errGone, err)}
-	}
-	if !x.req.Stream {
-		return nil // the server flushes at the end
-	}
-	if err := x.rc.Flush(); err != nil {
-		return &providers.Error{Class: providers.ClassCanceled, Err: errors.Join(errGone, err)}
-	}
-	return nil
-}
-
-const (
-	// writeTime is how long the client may leave one event unread.
-	writeTime = 60 * time.Second
-	// deadlineStep spares moving the deadline with every event.
-	deadlineStep = 5 * time.Second
-)
-
-func (x *exchange) extendDeadline(now time.Time) {
-	if now.Sub(x.wrote) >= deadlineStep {
-		_ = x.rc.SetWriteDeadline(now.Add(writeTime)) // not all writers can
-		x.wrote = now
-	}
-}
-
-// commit sends the answer's headers: from here on there is no way back.
-func (x *exchange) commit(p routing.Pick, stream *providers.Stream, frame providers.Frame) {
+// commit sends the answer's headers, where they are not sent: from here on
+// there is no way back. size is the length of a non-stream body.
+func (x *exchange) commit(p routing.Pick, stream *providers.Stream, size int) {
 	x.committed = true
-	h := x.w.Header()
-	copyHeader(h, stream.Header)
-	x.stamp(h, p)
-	if !x.req.Stream {
-		h.Set("Content-Length", strconv.Itoa(len(x.held)+len(frame.Bytes)))
+	if x.reply.settle() {
+		h := x.reply.w.Header()
+		copyHeader(h, stream.Header)
+		x.stamp(h, p.Provider, p.Model)
+		if !x.req.Stream {
+			h.Set("Content-Length", strconv.Itoa(size))
+		}
+		x.reply.w.WriteHeader(stream.Status)
 	}
-	x.extendDeadline(time.Now())
-	x.w.WriteHeader(stream.Status)
 	if x.rec != nil {
 		x.rec.Commit(stream.Status)
 	}
 }
 
 // stamp says, in headers, where the answer came from.
-func (x *exchange) stamp(h http.Header, p routing.Pick) {
-	h.Set("X-Anyproxy-Provider", p.Provider)
-	h.Set("X-Anyproxy-Model", p.Model)
+func (x *exchange) stamp(h http.Header, provider, model string) {
+	h.Set("X-Anyproxy-Provider", provider)
+	h.Set("X-Anyproxy-Model", model)
 	h.Set("X-Anyproxy-Attempts", strconv.Itoa(x.attempts))
 }
 
@@ -269,10 +234,7 @@ func (x *exchange) abort(failure *providers.Error) {
 	if body == nil {
 		body = errorBody(x.id, status, x.s.redact.String(message))
 	}
-	event := sse.AppendEvent(nil, "error", body)
-	x.capture.Append(event)
-	_, _ = x.w.Write(event) // the client may be gone
-	_ = x.rc.Flush()
+	_ = x.reply.write(sse.AppendEvent(nil, sse.Error, body)) // the client may be gone
 }
 
 // progress tells the meters what a frame brought.

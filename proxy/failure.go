@@ -54,13 +54,13 @@ func (s *Server) reason(e *providers.Error) string {
 	if e.Status != 0 {
 		text = fmt.Sprintf("%d %s", e.Status, text)
 	}
+	if e.RetryAfter > 0 {
+		text += fmt.Sprintf(", retry after %s", e.RetryAfter.Round(time.Second))
+	}
 	if m := upstreamMessage(e.Body); m != "" {
 		text += ": " + m
 	} else if e.Err != nil {
 		text += ": " + e.Err.Error()
-	}
-	if e.RetryAfter > 0 {
-		text += fmt.Sprintf(", retry after %s", e.RetryAfter.Round(time.Second))
 	}
 	return s.redact.String(text)
 }
@@ -135,7 +135,6 @@ func (x *exchange) exhausted(route routing.Route) {
 	}
 	x.s.event(metrics.Event{Kind: metrics.EventExhausted, Provider: best.Provider, Model: best.Model, Request: x.id,
 		Text: fmt.Sprintf("%d of %d candidates failed, last told: %s", len(x.failures), len(route.Picks), x.s.reason(best))})
-	x.w.Header().Set("X-Anyproxy-Fallback-Exhausted", "true")
 	x.relayError(best, route.ReadyIn())
 }
 
@@ -144,8 +143,8 @@ func soonerRetry(a, b *providers.Error) bool {
 }
 
 // relayError answers with an upstream's failure: byte for byte where it is fit
-// for a client, in our words elsewhere. ready is when a candidate can be asked
-// again, 0 = now or not known.
+// for a client, in our words elsewhere. ready is how long it takes until a
+// candidate can be asked again, 0 = now, or notExhausted.
 func (x *exchange) relayError(e *providers.Error, ready time.Duration) {
 	status, message := failureWords(e)
 	body := e.Body
@@ -157,30 +156,33 @@ func (x *exchange) relayError(e *providers.Error, ready time.Duration) {
 			message += ": " + said
 		}
 	}
-	h := x.w.Header()
+	var header http.Header
 	if body == nil {
 		body = errorBody(x.id, status, x.s.redact.String(message))
-		h.Set("Content-Type", "application/json")
 	} else {
-		status = e.Status
-		copyHeader(h, e.Header)
+		status, header = e.Status, e.Header
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("X-Anyproxy-Provider", e.Provider)
-	h.Set("X-Anyproxy-Model", e.Model)
-	h.Set("X-Anyproxy-Attempts", strconv.Itoa(x.attempts))
-	if wait := retryAfter(e.RetryAfter, ready); wait > 0 {
-		h.Set("Retry-After", strconv.Itoa(wait))
-	}
-	x.w.WriteHeader(status)
-	_, _ = x.w.Write(body) // the client may be gone
-	x.end(metrics.PhaseFailed, status, x.s.reason(e))
+	x.end(metrics.PhaseFailed, status, x.s.reason(e)) // so that a client that has the answer finds its record
+	x.reply.fail(status, body, func(h http.Header) {
+		copyHeader(h, header)
+		x.stamp(h, e.Provider, e.Model)
+		if ready >= 0 {
+			h.Set("X-Anyproxy-Fallback-Exhausted", "true")
+		}
+		if wait := retryAfter(e.RetryAfter, ready); wait > 0 {
+			h.Set("Retry-After", strconv.Itoa(wait))
+		}
+	})
 }
+
+// notExhausted stands for the time until a candidate is ready where that is not
+// the question.
+const notExhausted = -1
 
 // refuse answers with an error of our own and ends the request.
 func (x *exchange) refuse(e *refusal) {
-	writeError(x.w, x.id, e)
 	x.end(metrics.PhaseFailed, e.status, e.message)
+	x.reply.fail(e.status, errorBody(x.id, e.status, e.message), func(http.Header) {})
 }
 
 // maxRetryAfter is the longest wait worth telling: Claude Code sleeps up to

@@ -37,11 +37,12 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 		return
 	}
 	stream := sc.stream && endpoint == providers.Messages
-	x := &exchange{s: s, rt: c.rt, w: w, rc: http.NewResponseController(w), r: c.Request, id: c.id,
+	x := &exchange{s: s, rt: c.rt, r: c.Request, id: c.id, began: c.began, reply: newReply(w, stream, c.began),
 		req: providers.Request{
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
 			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),
 		}}
+	defer x.reply.settle() // no ping may outlive the handler
 	if endpoint == providers.Messages {
 		x.begin(c, sc)
 	}

@@ -19,7 +19,7 @@ func (x *exchange) begin(c *call, sc scan) {
 		first.Key = c.key.name
 	}
 	x.rec = x.s.rec.Begin(first)
-	x.capture = x.s.log.Capture()
+	x.reply.capture = x.s.log.Capture()
 }
 
 // meter opens an attempt's record, nil for what is not a model request.
@@ -40,7 +40,7 @@ func (x *exchange) recordAttempt(meter *metrics.Attempt, out metrics.Result, str
 	var body []byte
 	switch {
 	case stream != nil:
-		header, body = stream.Header, x.capture.Bytes()
+		header, body = stream.Header, x.reply.capture.Bytes()
 	case failure != nil:
 		header, body = failure.Header, failure.Body
 	}

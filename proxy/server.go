@@ -66,9 +66,10 @@ type route struct {
 // call is a request with what has been found out about it.
 type call struct {
 	*http.Request
-	id  string
-	rt  *Runtime
-	key *clientKey // nil when no keys are configured or none is needed
+	id    string
+	began time.Time
+	rt    *Runtime
+	key   *clientKey // nil when no keys are configured or none is needed
 }
 
 var routes = map[string]route{
@@ -86,7 +87,7 @@ var routes = map[string]route{
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{Request: r, id: requestID(), rt: s.runtime.Load()}
+	c := &call{Request: r, id: requestID(), began: time.Now(), rt: s.runtime.Load()}
 	w.Header()["X-Anyproxy-Request-Id"] = []string{c.id}
 	if e := s.admit(c); e != nil {
 		writeError(w, c.id, e)

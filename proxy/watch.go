@@ -8,43 +8,52 @@ import (
 	"anyproxy/providers"
 )
 
-// watch cancels an attempt that stays silent for too long. It costs one atomic
-// store per read and one timer per attempt: the timer looks, when it fires,
-// how long the silence really is, and goes to sleep for the rest.
+// watch cancels an attempt that stays silent for too long, or that has not
+// committed when its request's time is up. It costs one atomic store per read
+// and one timer per attempt: the timer looks, when it fires, how long the
+// silence really is, and goes to sleep for the rest.
 type watch struct {
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	start  time.Time
-	last   atomic.Int64 // of the last byte, ns since start
-	limit  atomic.Int64 // ns; 0 = none
+	cancel   context.CancelCauseFunc
+	timer    *time.Timer
+	start    time.Time
+	last     atomic.Int64 // of the last byte, ns since start
+	silence  atomic.Int64 // the longest that is allowed, ns
+	deadline atomic.Int64 // ns since start; 0 = none
 }
 
-// newWatch watches from now on with the given limit.
-func newWatch(cancel context.CancelCauseFunc, limit time.Duration) *watch {
+// newWatch watches from now on. timeLeft is until when the attempt must have committed.
+func newWatch(cancel context.CancelCauseFunc, silence, timeLeft time.Duration) *watch {
 	w := &watch{cancel: cancel, start: time.Now()}
-	w.limit.Store(int64(limit))
-	w.timer = time.AfterFunc(limit, w.check)
+	w.silence.Store(int64(silence))
+	w.deadline.Store(int64(max(timeLeft, 1)))
+	w.timer = time.AfterFunc(min(silence, timeLeft), w.check)
 	return w
 }
 
 func (w *watch) check() {
-	limit := time.Duration(w.limit.Load())
-	quiet := time.Since(w.start) - time.Duration(w.last.Load())
-	if quiet >= limit {
+	now := time.Since(w.start)
+	rest := time.Duration(w.silence.Load()+w.last.Load()) - now
+	if deadline := time.Duration(w.deadline.Load()); deadline > 0 {
+		rest = min(rest, deadline-now)
+	}
+	if rest <= 0 {
 		w.cancel(providers.ErrTimeout)
 		return
 	}
-	w.timer.Reset(limit - quiet)
+	w.timer.Reset(rest)
 }
 
 // heard says that the upstream has sent something.
 func (w *watch) heard(at time.Time) { w.last.Store(int64(at.Sub(w.start))) }
 
-// setLimit changes the limit from now on.
-func (w *watch) setLimit(at time.Time, limit time.Duration) {
-	w.heard(at)
-	w.limit.Store(int64(limit))
-	w.timer.Reset(limit)
+// setSilence changes the limit: the upstream has just been heard.
+func (w *watch) setSilence(limit time.Duration) {
+	w.heard(time.Now())
+	w.silence.Store(int64(limit))
+	w.check()
 }
+
+// committed takes the request's deadline away: only silence ends it now.
+func (w *watch) committed() { w.deadline.Store(0) }
 
 func (w *watch) stop() { w.timer.Stop() }

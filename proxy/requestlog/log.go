@@ -17,6 +17,7 @@ package requestlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -33,6 +34,8 @@ const reportEvery = time.Minute
 
 // flushSize is how many bytes of lines are gathered while more are waiting.
 const flushSize = 64 << 10
+
+var errAborted = errors.New("the log was closed before they were written")
 
 // Options of a Log.
 type Options struct {
@@ -164,7 +167,7 @@ func (l *Log) run() {
 	for batch := range l.queue.batches {
 		for i := range batch {
 			l.add(&batch[i].entry)
-			l.queue.release(batch[i].size)
+			_ = i
 			batch[i] = item{} // its body may be large, and the batch is used again
 		}
 		l.flush()
@@ -176,7 +179,7 @@ func (l *Log) run() {
 // add encodes e behind the lines that wait, and makes room for it in the file.
 func (l *Log) add(e *Entry) {
 	if l.file.aborted.Load() {
-		l.lose(1, nil)
+		l.lose(1, errAborted)
 		return
 	}
 	line, err := l.enc.encode(e, l.opts.Redact)

@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"anyproxy/providers"
+	"anyproxy/providers/sse"
+	"anyproxy/proxy/requestlog"
+)
+
+const (
+	// openAfter is how long a client waits for content before the answer is
+	// opened for it: Claude Code warns its user after 20 s without data.
+	openAfter = 15 * time.Second
+	// pingEvery keeps an opened answer alive; the client gives up after 300 s of silence.
+	pingEvery = 10 * time.Second
+	// writeTime is how long the client may leave one write unread.
+	writeTime = 60 * time.Second
+	// deadlineStep spares moving the write deadline with every event.
+	deadlineStep = 5 * time.Second
+)
+
+// ping is what an opened answer is kept alive with.
+var ping = sse.AppendEvent(nil, "ping", []byte(`{"type": "ping"}`))
+
+// errGone is a write that failed: the client has left or does not read.
+var errGone = errors.New("write to the client")
+
+// reply is the answer on its way to the client. At first everything is held
+// back; a stream without content is opened after a while with headers and pings
+// of our own; the first content commits it to one upstream. It belongs to the
+// handler's goroutine, but for the pings of its timer.
+type reply struct {
+	w      http.ResponseWriter
+	rc     *http.ResponseController
+	stream bool
+	// capture keeps the answer for the request log; nil when there is none.
+	capture *requestlog.Capture
+	wrote   time.Time // when the write deadline was last moved
+
+	mu        sync.Mutex // until it is committed: between the handler and the timer
+	timer     *time.Timer
+	opened    bool // headers of ours are sent
+	committed bool // content, or an error, is sent
+}
+
+// newReply starts the wait for content of a request that came at began.
+func newReply(w http.ResponseWriter, stream bool, began time.Time) *reply {
+	r := &reply{w: w, rc: http.NewResponseController(w), stream: stream}
+	if stream {
+		r.timer = time.AfterFunc(openAfter-time.Since(began), r.ping)
+	}
+	return r
+}
+
+// ping opens the answer or keeps it alive. It runs on the timer's goroutine.
+func (r *reply) ping() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.committed {
+		return
+	}
+	if !r.opened {
+		r.opened = true
+		h := r.w.Header()
+		h.Set("Content-Type", "text/event-stream; charset=utf-8")
+		h.Set("Cache-Control", "no-cache")
+		r.w.WriteHeader(http.StatusOK)
+	}
+	if r.write(ping) == nil { // else the client is gone, and the handler will notice
+		r.timer.Reset(pingEvery)
+	}
+}
+
+// settle ends the wait: nothing but the caller writes from here on. It reports
+// whether the headers can still be chosen.
+func (r *reply) settle() (headers bool) {
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.committed = true
+	return !r.opened
+}
+
+// write sends bytes now.
+func (r *reply) write(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if now := time.Now(); now.Sub(r.wrote) >= deadlineStep {
+		_ = r.rc.SetWriteDeadline(now.Add(writeTime)) // not all writers can
+		r.wrote = now
+	}
+	_, err := r.w.Write(b)
+	if err == nil && r.stream { // the server flushes the end of all else
+		err = r.rc.Flush()
+	}
+	if err != nil {
+		return &providers.Error{Class: providers.ClassCanceled, Err: errors.Join(errGone, err)}
+	}
+	r.capture.Append(b)
+	return nil
+}
+
+// fail ends the answer with an error: with a status while the headers are not
+// sent, else as the last event of the stream. set adds headers to the former.
+func (r *reply) fail(status int, body []byte, set func(http.Header)) {
+	if !r.settle() {
+		_ = r.write(sse.AppendEvent(nil, "error", body)) // the client may be gone
+		return
+	}
+	h := r.w.Header()
+	h.Set("Content-Type", "application/json")
+	set(h)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	r.w.WriteHeader(status)
+	_ = r.write(body) // the client may be gone
+}
