@@ -1,0 +1,315 @@
+// Package jsonscan walks over JSON text without decoding it: it finds where
+// members and elements stand and checks the grammar on the way.
+//
+// It accepts exactly what encoding/json's Valid accepts (RFC 8259; like there,
+// bytes inside strings need not be UTF-8), within a limit of depth that the
+// caller sets. Nothing is copied and, but for errors, nothing is allocated.
+// Errors name an offset and never quote the text.
+package jsonscan
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+)
+
+// What is wrong with a text.
+var (
+	ErrSyntax    = errors.New("not JSON")
+	ErrTruncated = errors.New("JSON breaks off")
+	ErrDepth     = errors.New("JSON nested too deeply")
+)
+
+// Error is a fault at a place. Err is ErrSyntax, ErrTruncated or ErrDepth.
+type Error struct {
+	Offset int // into the scanned bytes
+	Err    error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%v (offset %d)", e.Err, e.Offset) }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Span is a half-open byte range.
+type Span struct{ Start, End int }
+
+// Value checks the JSON value that starts at or, behind white space, after
+// b[i] and returns the index just behind it. Arrays and objects may be nested
+// maxDepth deep: with 0 only scalars pass.
+func Value(b []byte, i, maxDepth int) (end int, err error) {
+	end, f := value(b, skipSpace(b, i), maxDepth)
+	if f != sound {
+		return end, newError(end, f)
+	}
+	return end, nil
+}
+
+// Valid checks that b is one JSON value with nothing but white space around it.
+func Valid(b []byte, maxDepth int) error {
+	end, err := Value(b, 0, maxDepth)
+	if err != nil {
+		return err
+	}
+	if end = skipSpace(b, end); end != len(b) {
+		return newError(end, badSyntax)
+	}
+	return nil
+}
+
+// fault is what a scan met. The index that comes with it is then where.
+type fault uint8
+
+const (
+	sound fault = iota
+	badSyntax
+	truncated
+	tooDeep
+)
+
+func newError(at int, f fault) error {
+	return &Error{Offset: at, Err: [...]error{nil, ErrSyntax, ErrTruncated, ErrDepth}[f]}
+}
+
+// at gives the fault of finding the wrong byte, or none, at i.
+func at(b []byte, i int) (int, fault) {
+	if i >= len(b) {
+		return len(b), truncated
+	}
+	return i, badSyntax
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// value scans the value at b[i], where white space has been skipped.
+func value(b []byte, i, depth int) (int, fault) {
+	if i >= len(b) {
+		return len(b), truncated
+	}
+	switch c := b[i]; c {
+	case '"':
+		return str(b, i+1)
+	case '{':
+		return object(b, i, depth)
+	case '[':
+		return array(b, i, depth)
+	case 't':
+		return word(b, i, "true")
+	case 'f':
+		return word(b, i, "false")
+	case 'n':
+		return word(b, i, "null")
+	default:
+		if c == '-' || isDigit(c) {
+			return number(b, i)
+		}
+		return i, badSyntax
+	}
+}
+
+func object(b []byte, i, depth int) (int, fault) {
+	if depth <= 0 {
+		return i, tooDeep
+	}
+	i = skipSpace(b, i+1)
+	if i < len(b) && b[i] == '}' {
+		return i + 1, sound
+	}
+	for {
+		var f fault
+		if _, i, f = key(b, i); f != sound {
+			return i, f
+		}
+		if i, f = value(b, i, depth-1); f != sound {
+			return i, f
+		}
+		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
+			return closing(b, i, '}')
+		}
+		i = skipSpace(b, i+1)
+	}
+}
+
+// key scans a member's name at b[i] and the colon behind it. It returns the
+// index of the name's closing quote and that of the member's value.
+func key(b []byte, i int) (quote, next int, f fault) {
+	if i >= len(b) || b[i] != '"' {
+		i, f = at(b, i)
+		return 0, i, f
+	}
+	if i, f = str(b, i+1); f != sound {
+		return 0, i, f
+	}
+	quote = i - 1
+	if i = skipSpace(b, i); i >= len(b) || b[i] != ':' {
+		i, f = at(b, i)
+		return 0, i, f
+	}
+	return quote, skipSpace(b, i+1), sound
+}
+
+func array(b []byte, i, depth int) (int, fault) {
+	if depth <= 0 {
+		return i, tooDeep
+	}
+	i = skipSpace(b, i+1)
+	if i < len(b) && b[i] == ']' {
+		return i + 1, sound
+	}
+	for {
+		var f fault
+		if i, f = value(b, i, depth-1); f != sound {
+			return i, f
+		}
+		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
+			return closing(b, i, ']')
+		}
+		i = skipSpace(b, i+1)
+	}
+}
+
+func closing(b []byte, i int, c byte) (int, fault) {
+	if i >= len(b) || b[i] != c {
+		return at(b, i)
+	}
+	return i + 1, sound
+}
+
+// Words of eight equal bytes.
+const (
+	ones      = 0x0101010101010101
+	highs     = 0x80 * ones
+	spaces    = 0x20 * ones
+	quotes    = '"' * ones
+	backslash = '\\' * ones
+)
+
+// special marks, with its lowest set bit, the first byte of x that does not
+// stand for itself in a JSON string: a quote, a backslash or a control
+// character. A borrow can mark bytes above the first one wrongly, never below.
+func special(x uint64) uint64 {
+	q, s := x^quotes, x^backslash
+	return ((x-spaces)&^x | (q-ones)&^q | (s-ones)&^s) & highs
+}
+
+// str scans a string whose opening quote is b[i-1], eight bytes at a time.
+func str(b []byte, i int) (int, fault) {
+	for i+8 <= len(b) {
+		m := special(binary.LittleEndian.Uint64(b[i:]))
+		if m == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(m) >> 3
+		if b[i] == '"' {
+			return i + 1, sound
+		}
+		if b[i] == '\\' && i+1 < len(b) && simple[b[i+1]] {
+			i += 2
+			continue
+		}
+		var f fault
+		if i, f = escape(b, i); f != sound {
+			return i, f
+		}
+	}
+	return strTail(b, i)
+}
+
+// strTail scans what may be left of a string in the last bytes of b.
+func strTail(b []byte, i int) (int, fault) {
+	for i < len(b) {
+		switch c := b[i]; {
+		case c == '"':
+			return i + 1, sound
+		case c == '\\' || c < ' ':
+			var f fault
+			if i, f = escape(b, i); f != sound {
+				return i, f
+			}
+		default:
+			i++
+		}
+	}
+	return len(b), truncated
+}
+
+// simple holds what may follow a backslash, but for the u of a code point.
+var simple = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
+
+// escape scans the escape at b[i]; a control character there is a fault.
+func escape(b []byte, i int) (int, fault) {
+	if b[i] != '\\' {
+		return i, badSyntax
+	}
+	if i++; i >= len(b) {
+		return len(b), truncated
+	}
+	if simple[b[i]] {
+		return i + 1, sound
+	}
+	if b[i] != 'u' {
+		return i, badSyntax
+	}
+	for range 4 {
+		if i++; i >= len(b) || !isHex(b[i]) {
+			return at(b, i)
+		}
+	}
+	return i + 1, sound
+}
+
+func word(b []byte, i int, w string) (int, fault) {
+	for k := range len(w) {
+		if i+k >= len(b) || b[i+k] != w[k] {
+			return at(b, i+k)
+		}
+	}
+	return i + len(w), sound
+}
+
+func number(b []byte, i int) (int, fault) {
+	if b[i] == '-' {
+		i++
+	}
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if end := digits(b, i); end > i {
+		i = end
+	} else {
+		return at(b, i)
+	}
+	if i < len(b) && b[i] == '.' {
+		end := digits(b, i+1)
+		if end == i+1 {
+			return at(b, end)
+		}
+		i = end
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		end := digits(b, i)
+		if end == i {
+			return at(b, end)
+		}
+		i = end
+	}
+	return i, sound
+}
+
+func digits(b []byte, i int) int {
+	for i < len(b) && isDigit(b[i]) {
+		i++
+	}
+	return i
+}
+
+func isDigit(c byte) bool { return c-'0' <= 9 }
+
+func isHex(c byte) bool { return isDigit(c) || (c|0x20)-'a' <= 5 }

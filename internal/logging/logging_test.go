@@ -1,0 +1,161 @@
+package logging_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"unicode"
+
+	"anyproxy/internal/logging"
+	"anyproxy/internal/redact"
+)
+
+const key = `local-upstream-"key"-0001`
+
+func TestLevels(t *testing.T) {
+	for _, c := range []struct {
+		level string
+		want  string // the levels that come through, by first letter
+		warns bool
+	}{
+		{"", "IWE", false}, {"debug", "DIWE", false}, {"Info", "IWE", false},
+		{"WARN", "WE", false}, {"eRRor", "E", false},
+		{"verbose", "IWE", true}, {"INFO+1", "IWE", true}, {"warning", "IWE", true},
+	} {
+		t.Run(c.level, func(t *testing.T) {
+			var buf bytes.Buffer
+			log, warning := logging.New(&buf, c.level, "", redact.New())
+			log.Debug("D")
+			log.Info("I")
+			log.Warn("W")
+			log.Error("E")
+			got := ""
+			for _, m := range regexp.MustCompile(`msg=(.)`).FindAllStringSubmatch(buf.String(), -1) {
+				got += m[1]
+			}
+			if got != c.want {
+				t.Errorf("%s came through, want %s", got, c.want)
+			}
+			if (warning != "") != c.warns || c.warns && !strings.Contains(warning, c.level) {
+				t.Errorf("warning %q", warning)
+			}
+		})
+	}
+}
+
+func TestFormats(t *testing.T) {
+	for format, c := range map[string]struct{ json, warns bool }{
+		"": {}, "text": {}, "TEXT": {}, "json": {json: true}, "Json": {json: true}, "xml": {warns: true},
+	} {
+		var buf bytes.Buffer
+		log, warning := logging.New(&buf, "", format, redact.New())
+		log.Info("hello")
+		if json.Valid(buf.Bytes()) != c.json || (warning != "") != c.warns {
+			t.Errorf("%q: warning %q, %s", format, warning, buf.Bytes())
+		}
+	}
+	_, warning := logging.New(&bytes.Buffer{}, "loud", "\x1b[31mxml", redact.New())
+	if !strings.Contains(warning, "LOG_LEVEL") || !strings.Contains(warning, "LOG_FORMAT") || strings.Contains(warning, "\x1b") {
+		t.Errorf("%q", warning)
+	}
+}
+
+func TestTextLine(t *testing.T) {
+	var buf bytes.Buffer
+	log, _ := logging.New(&buf, "", "text", redact.New())
+	log.Warn("upstream failed", "provider", "zai", "attempt", 2, "error", errors.New("no such host"))
+	want := regexp.MustCompile(`^time=\d\d:\d\d:\d\d\.\d{3} level=WARN msg="upstream failed" provider=zai attempt=2 error="no such host"\n$`)
+	if !want.MatchString(buf.String()) {
+		t.Errorf("%q", buf.String())
+	}
+}
+
+// hostile is what foreign text may hold: a forged line, a terminal's commands
+// in 7 and 8 bits, text that is shown backwards, bytes that are no UTF-8.
+const hostile = "x\ntime=00:00:00 level=ERROR msg=forged\r\x1b[2J\x00\x07\x7f\u009b31m\u202e\u2066\u200f\xff\x9b\t\""
+
+func TestForeignTextCannotForgeOrSteer(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		var buf bytes.Buffer
+		log, _ := logging.New(&buf, "", format, redact.New())
+		log.Info(hostile, "k"+hostile, hostile, slog.Group("g"+hostile, "err", errors.New(hostile)))
+		line := buf.String()
+		if n := strings.Count(line, "\n"); n != 1 || !strings.HasSuffix(line, "\n") {
+			t.Errorf("%s: %d lines: %q", format, n, line)
+		}
+		for _, r := range strings.TrimSuffix(line, "\n") {
+			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+				t.Errorf("%s: %U came through", format, r)
+			}
+		}
+		if format == "json" {
+			var got map[string]any
+			if err := json.Unmarshal(buf.Bytes(), &got); err != nil || got["msg"] != strings.ToValidUTF8(hostile, "\ufffd\ufffd") {
+				t.Errorf("%v: %q", err, got["msg"])
+			}
+		}
+	}
+}
+
+func TestSecretsAreRedacted(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		var buf bytes.Buffer
+		log, _ := logging.New(&buf, "", format, redact.New(key))
+		log.With("auth", key).Info("got "+key, "body", fmt.Sprintf(`{"key":%q}`, key), slog.Group("g", "err", errors.New(key)))
+		if strings.Contains(buf.String(), "0001") || strings.Count(buf.String(), redact.Dots) != 4 {
+			t.Errorf("%s: %s", format, buf.String())
+		}
+	}
+}
+
+func TestSwitchMovesALiveLogger(t *testing.T) {
+	var before, after bytes.Buffer
+	s := logging.NewSwitch(&before)
+	log, _ := logging.New(s, "", "", redact.New())
+	log.Info("one")
+	s.Set(&after)
+	log.Info("two")
+	if !strings.Contains(before.String(), "one") || strings.Contains(before.String(), "two") || !strings.Contains(after.String(), "two") {
+		t.Errorf("%q, %q", before.String(), after.String())
+	}
+}
+
+func TestRingKeepsTheLastLines(t *testing.T) {
+	var ring logging.Ring
+	if got := ring.Lines(); len(got) != 0 {
+		t.Errorf("%d lines in an empty ring", len(got))
+	}
+	for i := range logging.RingLen + 7 {
+		fmt.Fprintf(&ring, "line %d\n", i)
+	}
+	got := ring.Lines()
+	if len(got) != logging.RingLen || got[0] != "line 7\n" || got[len(got)-1] != fmt.Sprintf("line %d\n", logging.RingLen+6) {
+		t.Errorf("%d lines, %q to %q", len(got), got[0], got[len(got)-1])
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	rings := [2]logging.Ring{}
+	s := logging.NewSwitch(&rings[0])
+	log, _ := logging.New(s, "", "", redact.New())
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 100 {
+				log.Info("line", "g", g)
+				s.Set(&rings[i%2])
+				rings[0].Lines()
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(rings[0].Lines()) + len(rings[1].Lines()); n != 400 {
+		t.Errorf("%d lines", n)
+	}
+}

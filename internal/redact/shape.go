@@ -1,0 +1,136 @@
+package redact
+
+import "bytes"
+
+// Keys that nobody configured are found by their shape: a beginning that every
+// such key has, and enough of what only a random value has, so that code and
+// prose ("sk-learn", "task-…", "Bearer authentication") stay as they are.
+//
+// All of them are runs of at least minRun token characters. Text has few such
+// runs, and a search for them skips most of its bytes.
+const minRun = 16
+
+// tokenChar holds the characters of RFC 6750's b64token; its trailing = may stand anywhere.
+var tokenChar = func() (t [256]bool) {
+	for c := range t {
+		t[c] = alnum(byte(c)) || bytes.IndexByte([]byte("-._~+/="), byte(c)) >= 0
+	}
+	return t
+}()
+
+// nextKey returns the first key at or after at, a negative start when there is none.
+func nextKey(b []byte, at int) (start, end int) {
+	for from := at; from+minRun <= len(b); {
+		gap := from + minRun - 1
+		for gap >= from && tokenChar[b[gap]] {
+			gap--
+		}
+		if gap >= from {
+			from = gap + 1
+			continue
+		}
+		end := from + minRun
+		for end < len(b) && tokenChar[b[end]] {
+			end++
+		}
+		if s, e := keyIn(b, from, end); s >= 0 {
+			return s, e
+		}
+		from = end + 1
+	}
+	return -1, -1
+}
+
+// keyIn looks for a key in the run b[from:end].
+func keyIn(b []byte, from, end int) (int, int) {
+	if bearer(b[:from]) && mixed(b[from:end]) {
+		return from, end
+	}
+	for i := from; i < end; i++ {
+		n := 0
+		switch b[i] {
+		case 's':
+			n = skKey(b[i:end])
+		case 'A':
+			n = awsAccessID(b[i:end])
+		}
+		if n > 0 && opens(b, i) {
+			return i, i + n
+		}
+	}
+	return -1, -1
+}
+
+// bearer reports whether b ends in the scheme of RFC 6750.
+func bearer(b []byte) bool {
+	return bytes.HasSuffix(b, []byte("Bearer ")) || bytes.HasSuffix(b, []byte("bearer "))
+}
+
+// skKey returns the length of the key that b opens with, 0 when it is none: sk-
+// is what Anthropic, OpenAI, OpenRouter, DeepSeek and LiteLLM let theirs begin with.
+func skKey(b []byte) int {
+	if !bytes.HasPrefix(b, []byte("sk-")) {
+		return 0
+	}
+	n := len("sk-")
+	for n < len(b) && (alnum(b[n]) || b[n] == '-' || b[n] == '_') {
+		n++
+	}
+	anthropic := bytes.HasPrefix(b, []byte("sk-ant-")) && n >= len("sk-ant-")+10
+	if !anthropic && (n < len("sk-")+20 || !random(b[:n])) {
+		return 0
+	}
+	return n
+}
+
+// awsAccessID returns 20 when b opens with an AWS access key id, long-lived
+// (AKIA) or of a session (ASIA): 20 capitals and digits that stand alone (AWS
+// IAM user guide, "IAM identifiers").
+func awsAccessID(b []byte) int {
+	const n = 20
+	if !bytes.HasPrefix(b, []byte("AKIA")) && !bytes.HasPrefix(b, []byte("ASIA")) || len(b) < n || len(b) > n && alnum(b[n]) {
+		return 0
+	}
+	for _, c := range b[:n] {
+		if !alnum(c) || c >= 'a' {
+			return 0
+		}
+	}
+	return n
+}
+
+// opens reports whether no word runs into b[i]. The n of a JSON string's \n is
+// no word.
+func opens(b []byte, i int) bool {
+	if i == 0 {
+		return true
+	}
+	prev := b[i-1]
+	escaped := i > 1 && b[i-2] == '\\' && bytes.IndexByte([]byte("nrtbf"), prev) >= 0
+	return escaped || !alnum(prev) && prev != '-' && prev != '_'
+}
+
+// random reports whether a part of key between its dashes is too long and too
+// mixed for a word.
+func random(key []byte) bool {
+	for part := range bytes.FieldsFuncSeq(key, func(r rune) bool { return r == '-' || r == '_' }) {
+		if len(part) >= 12 && mixed(part) {
+			return true
+		}
+	}
+	return false
+}
+
+// mixed reports whether b has both a letter and a digit.
+func mixed(b []byte) bool {
+	var letter, digit bool
+	for _, c := range b {
+		digit = digit || '0' <= c && c <= '9'
+		letter = letter || 'a' <= c|0x20 && c|0x20 <= 'z'
+	}
+	return letter && digit
+}
+
+func alnum(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+}

@@ -1,0 +1,112 @@
+package anthropic
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"anyproxy/providers"
+)
+
+func longStream(deltas int) string {
+	var b strings.Builder
+	b.WriteString(events(started, text0))
+	for i := range deltas {
+		b.WriteString(events(fmt.Sprintf(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"some words %d "}}`, i)))
+	}
+	b.WriteString(events(stop0, finished, stopped))
+	return b.String()
+}
+
+func TestInspectingAllocatesNothing(t *testing.T) {
+	for _, data := range []string{started, text0, delta0, stop0, finished, stopped, pinged} {
+		b := []byte(data)
+		if n := testing.AllocsPerRun(100, func() {
+			if _, err := inspect(b); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%v allocations for %s", n, data)
+		}
+	}
+}
+
+func TestEventsAllocateNothing(t *testing.T) {
+	allocs := func(deltas int) float64 {
+		text := []byte(longStream(deltas))
+		return testing.AllocsPerRun(20, func() {
+			s := openStream(t, bytes.NewReader(text))
+			for f, err := s.Next(); f.Kind != providers.End; f, err = s.Next() {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Close()
+		})
+	}
+	if few, many := allocs(10), allocs(400); many > few+3 { // the buffer grows three times
+		t.Errorf("%v allocations for 400 events, %v for 10", many, few)
+	}
+}
+
+func BenchmarkInspect(b *testing.B) {
+	for name, data := range map[string]string{"delta": `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"some words 17 "}}`, "start": started} {
+		b.Run(name, func(b *testing.B) {
+			text := []byte(data)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := inspect(text); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkFrames is scanner, inspection and grammar together.
+func BenchmarkFrames(b *testing.B) {
+	const deltas = 400
+	text := []byte(longStream(deltas))
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		s := openStream(b, bytes.NewReader(text))
+		for f, err := s.Next(); f.Kind != providers.End; f, err = s.Next() {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		s.Close()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*(deltas+5)), "ns/event")
+}
+
+// BenchmarkSend is an exchange over loopback: 200 events, flushed one by one
+// or at once, read to the end.
+func BenchmarkSend(b *testing.B) {
+	text := longStream(195)
+	for name, pieces := range map[string][]string{"paced": split(text), "burst": {text}} {
+		b.Run(name, func(b *testing.B) {
+			p := serve(b, streamed(pieces...))
+			r := &providers.Request{Header: http.Header{"Content-Type": {"application/json"}}, Body: providers.NewBody([]byte(smallBody), nil),
+				Model: "m", Asked: "m", Stream: true}
+			b.ReportAllocs()
+			for b.Loop() {
+				s, err := p.Send(b.Context(), r)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for f, err := s.Next(); f.Kind != providers.End; f, err = s.Next() {
+					if err != nil {
+						b.Fatal(err)
+					}
+					io.Discard.Write(f.Bytes)
+				}
+				s.Close()
+			}
+		})
+	}
+}

@@ -1,0 +1,75 @@
+package anthropic
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"anyproxy/providers"
+)
+
+// body is a request body in parts, none of them copied. It holds a reference
+// to the client's body until the transport closes it, which may be long after
+// the upstream has answered.
+type body struct {
+	kept  *providers.Body
+	parts [3][]byte // all of it, for again
+	size  int64
+	first *body // the one that newBody made
+	read  atomic.Bool
+
+	// mu keeps a Close, which a transport may call during a Read, from giving
+	// back what is being copied.
+	mu     sync.Mutex
+	left   [3][]byte
+	closed bool
+}
+
+func newBody(b *providers.Body, parts [3][]byte) *body {
+	b.Retain()
+	size := len(parts[0]) + len(parts[1]) + len(parts[2])
+	out := &body{kept: b, parts: parts, size: int64(size), left: parts}
+	out.first = out
+	return out
+}
+
+// again is http.Request's GetBody. The transport calls it inside Send only,
+// whose caller holds the client's body.
+func (b *body) again() (io.ReadCloser, error) {
+	b.kept.Retain()
+	return &body{kept: b.kept, parts: b.parts, size: b.size, first: b.first, left: b.parts}, nil
+}
+
+// sent reports whether any of the body, or of one that again made of it, may
+// have reached the upstream. It is asked of what newBody returned.
+func (b *body) sent() bool { return b.read.Load() }
+
+func (b *body) Read(p []byte) (n int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.first.read.Store(true)
+	for i := range b.left {
+		c := copy(p[n:], b.left[i])
+		b.left[i] = b.left[i][c:]
+		n += c
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Close gives the client's body back, once.
+func (b *body) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.closed = true
+		b.kept.Release()
+	}
+	return nil
+}

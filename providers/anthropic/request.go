@@ -1,0 +1,95 @@
+package anthropic
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"anyproxy/config"
+	"anyproxy/providers"
+)
+
+// request builds the upstream's request and the body that the transport will
+// close, whatever happens.
+func (p *Provider) request(ctx context.Context, r *providers.Request, key config.Secret) (*http.Request, *body) {
+	u := p.urls[r.Endpoint]
+	u.RawQuery = r.RawQuery
+	body := newBody(r.Body, splice(r))
+	req := &http.Request{
+		Method: http.MethodPost, URL: &u, Host: u.Host, Header: p.header(r, key),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: body, GetBody: body.again, ContentLength: body.size,
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host // the transport sends no other
+	}
+	return req.WithContext(ctx), body
+}
+
+// splice cuts the body into the three parts of which it goes out: what stands
+// before the model's name, the name, and what stands behind it.
+func splice(r *providers.Request) [3][]byte {
+	b := r.Body.Bytes()
+	if r.Model == r.Asked {
+		return [3][]byte{b}
+	}
+	name, _ := json.Marshal(r.Model) // a string always marshals
+	return [3][]byte{b[:r.ModelAt.Start], name, b[r.ModelAt.End:]}
+}
+
+// header builds the upstream's header from the client's by allow-list, from
+// the provider's configuration and from its key.
+func (p *Provider) header(r *providers.Request, key config.Secret) http.Header {
+	h := make(http.Header, len(r.Header)+4)
+	dropped := connectionTokens(r.Header)
+	for name, values := range r.Header {
+		if passes(name) && !slices.Contains(dropped, name) {
+			h[name] = values
+		}
+	}
+	// We read the events, so they must come unpacked; and no other client's
+	// name is put in the place of an absent one.
+	h["Accept-Encoding"] = []string{"identity"}
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = nil
+	}
+	// Without a value it is not sent: it tells the transport that the request
+	// may go out again when a kept-alive connection turns out to be dead.
+	h["Idempotency-Key"] = nil
+	for name, value := range p.headers {
+		if name == betaHeader {
+			addBeta(h, value.Reveal())
+		} else {
+			h[name] = []string{value.Reveal()}
+		}
+	}
+	p.authorize(h, r.Auth, key.Reveal())
+	return h
+}
+
+// passes reports whether a client's header may go to an Anthropic upstream.
+// anthropic-* is an open list: features travel as a header and body field in
+// pairs, also those that are not known here.
+func passes(name string) bool {
+	switch name {
+	case "Content-Type", "Accept", "User-Agent", "X-App":
+		return true
+	}
+	return strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "X-Stainless-") ||
+		strings.HasPrefix(name, "X-Claude-Code-")
+}
+
+// connectionTokens are the names of headers that are meant for this hop only
+// (RFC 9110, section 7.6.1).
+func connectionTokens(h http.Header) (names []string) {
+	for _, line := range h["Connection"] {
+		for token := range strings.SplitSeq(line, ",") {
+			if token = strings.TrimSpace(token); token != "" && !strings.EqualFold(token, "keep-alive") {
+				names = append(names, http.CanonicalHeaderKey(token))
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,194 @@
+package anthropic
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"anyproxy/providers"
+	"anyproxy/providers/sse"
+)
+
+// scanners keeps the buffers of streams that have ended.
+var scanners = sync.Pool{New: func() any { return new(sse.Scanner) }}
+
+var (
+	errCut    = errors.New("stream ended without message_stop")
+	errClosed = errors.New("answer is closed")
+)
+
+// A stream is a streamed answer: one read from the upstream makes one frame.
+type stream struct {
+	answer
+	scan    *sse.Scanner // nil once closed
+	grammar grammar
+	usage   providers.Usage
+
+	unread     bool             // more whole events of the last read may be waiting
+	failed     *providers.Frame // the upstream's own error, to be told by the next call
+	err        error            // what comes when nothing waits
+	generating bool             // generation has begun
+	ended      bool             // message_stop has come
+	exhausted  bool             // so has the end of the body
+}
+
+func newStream(a answer) *stream {
+	return &stream{answer: a, scan: scanners.Get().(*sse.Scanner)}
+}
+
+// Next makes one read, unless the last one brought more than a frame can hold:
+// what stands behind an event that was left out, or the upstream's own error.
+func (s *stream) Next() (providers.Frame, error) {
+	if s.scan == nil {
+		return providers.Frame{}, errClosed
+	}
+	if s.failed == nil && !s.unread {
+		if s.err != nil {
+			return providers.Frame{}, s.err
+		}
+		s.fill()
+	}
+	var f providers.Frame
+	if s.failed == nil {
+		f = s.frame()
+	}
+	if len(f.Bytes) > 0 {
+		return f, nil
+	}
+	if s.failed != nil {
+		f, s.failed = *s.failed, nil
+		return f, nil
+	}
+	return f, s.err
+}
+
+func (s *stream) fill() {
+	_, err := s.scan.Fill(s.body)
+	switch err {
+	case nil:
+	case io.EOF:
+		s.exhausted = true
+		s.err = s.fail(providers.ClassBroken, errCut)
+	default:
+		s.err = s.fail(providers.ClassBroken, fmt.Errorf("read stream: %w", err))
+	}
+}
+
+// frame collects the sound events that have come, up to one that must be left
+// out, the end or a failure.
+func (s *stream) frame() providers.Frame {
+	var f providers.Frame
+	begun, delta := s.generating, false
+	for s.unread = true; s.unread; {
+		e, ok := s.scan.Next()
+		if !ok {
+			s.unread = false
+			break
+		}
+		k, facts, err := look(e)
+		if err == nil && k == failure {
+			s.failed = s.failure(e)
+			s.stop(io.EOF)
+			break
+		}
+		var drop bool
+		if err == nil {
+			drop, err = s.grammar.step(k, &facts)
+		}
+		if err != nil {
+			s.stop(s.fail(providers.ClassBroken, err))
+			break
+		}
+		if drop && len(f.Bytes) > 0 {
+			break // what follows is no neighbour of what we have
+		}
+		if !drop {
+			s.take(&f, e, k, &facts)
+			delta = delta || facts.text > 0
+		}
+	}
+	f.Bytes = f.Bytes[:len(f.Bytes):len(f.Bytes)]
+	f.Generating = s.generating && (s.grammar.open || !begun)
+	f.Hidden = s.grammar.open && !s.grammar.shown && !delta && s.scan.Pending() == 0
+	return f
+}
+
+// stop says what comes behind the current frame, whatever has been read.
+func (s *stream) stop(err error) { s.err, s.unread = err, false }
+
+// take puts a sound event into the frame.
+func (s *stream) take(f *providers.Frame, e sse.Event, k kind, facts *facts) {
+	if f.Bytes == nil {
+		f.Bytes = e.Raw
+	} else {
+		f.Bytes = f.Bytes[:len(f.Bytes)+len(e.Raw)] // its neighbour in the scanner's buffer
+	}
+	switch k {
+	case messageStart, messageDelta:
+		if facts.counted {
+			facts.addTo(&s.usage)
+			f.Usage = &s.usage
+		}
+	case blockStart:
+		s.generating = s.generating || !s.grammar.shown
+	case blockDelta:
+		f.Text += facts.text
+		if facts.content {
+			f.Kind = max(f.Kind, providers.Content)
+			s.generating = true
+		}
+	case messageStop:
+		f.Kind, s.ended = providers.End, true
+		s.stop(io.EOF)
+	}
+}
+
+// look checks an event by itself: its data is JSON and says the same as its
+// name. Comments, and whole JSON texts of a type that nobody knows, are sound.
+func look(e sse.Event) (kind, facts, error) {
+	named := kindOf(e.Name)
+	if e.Data == nil {
+		if named != unknown {
+			return named, facts{}, errNoData
+		}
+		return unknown, facts{}, nil
+	}
+	f, err := inspect(e.Data)
+	if err != nil && !(named == unknown && errors.Is(err, errNoObject)) {
+		return named, f, fmt.Errorf("event data: %w", err)
+	}
+	said := kindOf(f.typ)
+	if said != named || said != unknown && string(f.typ) != string(e.Name) {
+		return named, f, errName
+	}
+	return named, f, nil
+}
+
+// failure makes the frame that tells an error event.
+func (s *stream) failure(e sse.Event) *providers.Frame {
+	return &providers.Frame{Kind: providers.Failed, Bytes: s.redact(e.Raw), Err: s.told(e.Data)}
+}
+
+// drainTime is how long the end of a body may take to come behind message_stop.
+// A client that spoke to the upstream itself would wait for it without bound.
+const drainTime = 100 * time.Millisecond
+
+// Close ends the exchange. After a whole answer it reads on to the end of the
+// body, which usually has come, so that the connection can be used again.
+func (s *stream) Close() error {
+	if s.scan == nil {
+		return nil
+	}
+	if s.ended && !s.exhausted {
+		late := time.AfterFunc(drainTime, func() { s.res.Body.Close() })
+		s.scan.Reset()
+		_, _ = s.scan.Fill(s.body)
+		late.Stop()
+	}
+	s.scan.Reset()
+	scanners.Put(s.scan)
+	s.scan = nil
+	return s.res.Body.Close()
+}
