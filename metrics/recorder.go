@@ -177,12 +177,14 @@ func (r *Recorder) eventsLocked(since uint64) (events []Event, lost uint64) {
 	return events, lost
 }
 
-// doneLocked copies the finished requests, newest first.
+// doneLocked copies the finished requests, the one that came last first: the
+// list then reads by its times, and a long request does not stand among newer ones.
 func (r *Recorder) doneLocked() []RequestRecord {
 	out := make([]RequestRecord, 0, len(r.done))
 	for i := range r.done {
 		out = append(out, r.done[(r.doneNext-1-i+len(r.done))%len(r.done)])
 	}
+	slices.SortStableFunc(out, func(a, b RequestRecord) int { return b.Time.Compare(a.Time) })
 	return out
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"anyproxy/internal/jsonscan"
@@ -50,7 +51,7 @@ func verdict(e *providers.Error) routing.Verdict {
 
 // reason tells a failure to people, on one line, without secrets.
 func (s *Server) reason(e *providers.Error) string {
-	text := e.Class.String()
+	text := strings.ReplaceAll(e.Class.String(), "_", " ")
 	if e.Status != 0 {
 		text = fmt.Sprintf("%d %s", e.Status, text)
 	}

@@ -68,6 +68,13 @@ var errNoObject = errors.New("JSON that is no object")
 // pass and without allocation. Of members that are there twice the last
 // counts, as it does for clients.
 func inspect(data []byte) (facts, error) {
+	if f, ok := usualDelta(data); ok {
+		return f, nil
+	}
+	return inspectAny(data)
+}
+
+func inspectAny(data []byte) (facts, error) {
 	f := facts{index: -1}
 	o, err := jsonscan.OpenObject(data, 0, maxDepth)
 	if err != nil {
@@ -81,6 +88,59 @@ func inspect(data []byte) (facts, error) {
 		return f, &jsonscan.Error{Offset: o.End(), Err: jsonscan.ErrSyntax}
 	}
 	return f, nil
+}
+
+// usualDelta inspects what nineteen of twenty events are, a delta written the
+// way the API writes it, in a seventh of the time.
+func usualDelta(data []byte) (facts, bool) {
+	const head, typ, middle = `{"type":"`, sse.ContentBlockDelta, `","index":`
+	const start = head + typ + middle
+	i := len(start)
+	if len(data) <= i || string(data[:i]) != start {
+		return facts{}, false
+	}
+	f := facts{typ: data[len(head) : len(head)+len(typ)]}
+	if data[i] < '0' || data[i] > '9' { // one digit: a larger index is not usual
+		return facts{}, false
+	}
+	f.index = int64(data[i] - '0')
+	i++
+	n := deltaOpening(data[i:])
+	if n == 0 {
+		return facts{}, false
+	}
+	i += n
+	end, err := jsonscan.Value(data, i, 0)
+	if err != nil || data[i] != '"' {
+		return facts{}, false
+	}
+	f.text = end - i - len(`""`)
+	f.content = f.text > 0
+	rest := data[end:]
+	if len(rest) < 2 || rest[0] != '}' || rest[len(rest)-1] != '}' {
+		return facts{}, false
+	}
+	for _, c := range rest[1 : len(rest)-1] { // the API pads its events with blanks
+		if c != ' ' {
+			return facts{}, false
+		}
+	}
+	return f, true
+}
+
+// deltaOpening is the length of what stands between the index and the text of
+// a usual delta, 0 when b is none.
+func deltaOpening(b []byte) int {
+	for _, opening := range [...]string{
+		`,"delta":{"type":"text_delta","text":`,
+		`,"delta":{"type":"input_json_delta","partial_json":`,
+		`,"delta":{"type":"thinking_delta","thinking":`,
+	} {
+		if len(b) > len(opening) && string(b[:len(opening)]) == opening {
+			return len(opening)
+		}
+	}
+	return 0
 }
 
 // members takes up the members of an event or a message. What it cannot open

@@ -171,9 +171,13 @@ func (s *stream) failure(e sse.Event) *providers.Frame {
 	return &providers.Frame{Kind: providers.Failed, Bytes: s.redact(e.Raw), Err: s.told(e.Data)}
 }
 
-// drainTime is how long the end of a body may take to come behind message_stop.
-// A client that spoke to the upstream itself would wait for it without bound.
-const drainTime = 100 * time.Millisecond
+const (
+	// drainTime is how long the end of a body may take to come behind
+	// message_stop. A client that spoke to the upstream itself would wait for it
+	// without bound.
+	drainTime  = 100 * time.Millisecond
+	drainReads = 4
+)
 
 // Close ends the exchange. After a whole answer it reads on to the end of the
 // body, which usually has come, so that the connection can be used again.
@@ -182,13 +186,21 @@ func (s *stream) Close() error {
 		return nil
 	}
 	if s.ended && !s.exhausted {
-		late := time.AfterFunc(drainTime, func() { s.res.Body.Close() })
-		s.scan.Reset()
-		_, _ = s.scan.Fill(s.body)
-		late.Stop()
+		s.drain()
 	}
 	s.scan.Reset()
 	scanners.Put(s.scan)
 	s.scan = nil
 	return s.res.Body.Close()
+}
+
+func (s *stream) drain() {
+	late := time.AfterFunc(drainTime, func() { s.res.Body.Close() })
+	defer late.Stop()
+	for range drainReads {
+		s.scan.Reset()
+		if _, err := s.scan.Fill(s.body); err != nil {
+			return
+		}
+	}
 }

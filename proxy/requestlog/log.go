@@ -167,7 +167,7 @@ func (l *Log) run() {
 	for batch := range l.queue.batches {
 		for i := range batch {
 			l.add(&batch[i].entry)
-			_ = i
+			l.queue.release(batch[i].size)
 			batch[i] = item{} // its body may be large, and the batch is used again
 		}
 		l.flush()

@@ -144,7 +144,7 @@ func TestLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden := filepath.Join("testdata", "lines.jsonl")
+	golden := filepath.Join("testdata", "lines.golden")
 	if *update {
 		if err := os.WriteFile(golden, got, 0o644); err != nil {
 			t.Fatal(err)
@@ -557,6 +557,8 @@ func TestCaptureIsBounded(t *testing.T) {
 func FuzzLine(f *testing.F) {
 	f.Add(key, `{"text":"`, `"}`)
 	f.Add(`a "quoted\ key`, "data: ", "\n\n")
+	f.Add("\x10esponse", "\\", "") // a match that begins inside an escape
+	f.Add("n-local-key", "\n-local-key ", "")
 	f.Add("response", "\xff\u2028", "\x00\x1b")
 	name := path(f)
 	f.Fuzz(func(t *testing.T, secret, before, after string) {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -165,7 +166,8 @@ func (p Pick) cool(what *pause, now time.Time, d time.Duration, reason string) [
 	if running || d <= 0 {
 		return nil
 	}
-	return []metrics.Event{{Kind: metrics.EventCooldown, Provider: p.Provider, Model: p.Model, For: d, Text: reason}}
+	return []metrics.Event{{Kind: metrics.EventCooldown, Provider: p.Provider, Model: p.Model, For: d,
+		Text: fmt.Sprintf("out for %s, %s", d.Round(time.Second), reason)}}
 }
 
 // good ends every pause that was imposed before the attempt was sent: an
