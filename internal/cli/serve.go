@@ -55,8 +55,10 @@ func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reade
 	defer signal.Stop(signals)
 
 	p := &program{flags: f, out: out, errw: errw, redact: redact.New(), logTo: logging.NewSwitch(errw)}
+	lines := logging.NewAsync(p.logTo)
+	defer lines.Close(time.Second)
 	var warning string
-	p.logger, warning = logging.New(p.logTo, getenv("LOG_LEVEL"), getenv("LOG_FORMAT"), p.redact)
+	p.logger, warning = logging.New(lines, getenv("LOG_LEVEL"), getenv("LOG_FORMAT"), p.redact)
 	if warning != "" {
 		p.logger.Warn(warning)
 	}
@@ -146,7 +148,7 @@ func (p *program) openLog() (*requestlog.Log, error) {
 	l, err := requestlog.Open(requestlog.Options{Path: path, Bodies: p.config.Log.Bodies, MaxSize: int64(p.config.Log.MaxSize),
 		Keep: p.config.Log.Keep, Redact: p.redact, Now: time.Now, Logger: p.logger})
 	if err != nil {
-		return nil, hinted(fmt.Errorf("request log: %w", err), "give another file with -log-file, or leave it out")
+		return nil, hinted(err, "give another file with -log-file, or leave it out")
 	}
 	return l, nil
 }

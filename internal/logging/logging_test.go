@@ -9,7 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 	"unicode"
 
 	"anyproxy/internal/logging"
@@ -126,36 +128,68 @@ func TestSwitchMovesALiveLogger(t *testing.T) {
 	}
 }
 
-func TestRingKeepsTheLastLines(t *testing.T) {
-	var ring logging.Ring
-	if got := ring.Lines(); len(got) != 0 {
-		t.Errorf("%d lines in an empty ring", len(got))
-	}
-	for i := range logging.RingLen + 7 {
-		fmt.Fprintf(&ring, "line %d\n", i)
-	}
-	got := ring.Lines()
-	if len(got) != logging.RingLen || got[0] != "line 7\n" || got[len(got)-1] != fmt.Sprintf("line %d\n", logging.RingLen+6) {
-		t.Errorf("%d lines, %q to %q", len(got), got[0], got[len(got)-1])
-	}
-}
-
 func TestConcurrentUse(t *testing.T) {
-	rings := [2]logging.Ring{}
-	s := logging.NewSwitch(&rings[0])
-	log, _ := logging.New(s, "", "", redact.New())
+	var targets [2]lineCounter
+	s := logging.NewSwitch(&targets[0])
+	a := logging.NewAsync(s)
+	log, _ := logging.New(a, "", "", redact.New())
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 100 {
 				log.Info("line", "g", g)
-				s.Set(&rings[i%2])
-				rings[0].Lines()
+				s.Set(&targets[i%2])
 			}
 		})
 	}
 	wg.Wait()
-	if n := len(rings[0].Lines()) + len(rings[1].Lines()); n != 400 {
+	a.Close(time.Minute)
+	if n := targets[0].n.Load() + targets[1].n.Load(); n != 400 {
 		t.Errorf("%d lines", n)
+	}
+}
+
+type lineCounter struct{ n atomic.Int64 }
+
+func (c *lineCounter) Write(p []byte) (int, error) {
+	c.n.Add(int64(bytes.Count(p, []byte("\n"))))
+	return len(p), nil
+}
+
+// stuck is a writer that hangs until it is let go.
+type stuck struct {
+	release chan struct{}
+	mu      sync.Mutex
+	got     strings.Builder
+}
+
+func (s *stuck) Write(p []byte) (int, error) {
+	<-s.release
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got.Write(p)
+}
+
+func TestAsyncNeverBlocks(t *testing.T) {
+	w := &stuck{release: make(chan struct{})}
+	a := logging.NewAsync(w)
+	const n = 2 * logging.AsyncLines
+	for range n { // with a writer that hangs
+		if _, err := a.Write([]byte("line\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dropped := a.Dropped()
+	if dropped < n-logging.AsyncLines-1 || dropped > n-logging.AsyncLines {
+		t.Errorf("%d of %d lines dropped, the queue holds %d", dropped, n, logging.AsyncLines)
+	}
+	a.Close(0) // gives up
+	close(w.release)
+	a.Close(time.Minute)
+	if got := int64(strings.Count(w.got.String(), "line\n")); got != n-dropped {
+		t.Errorf("%d lines written, want %d", got, n-dropped)
+	}
+	if _, err := a.Write([]byte("late\n")); err != nil || a.Dropped() != dropped+1 {
+		t.Errorf("a late line: %v, %d dropped", err, a.Dropped())
 	}
 }

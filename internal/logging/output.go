@@ -4,6 +4,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Switch is a writer whose target can be changed while it is used: nothing may
@@ -22,33 +23,65 @@ func (s *Switch) Set(w io.Writer) { s.target.Store(&w) }
 
 func (s *Switch) Write(p []byte) (int, error) { return (*s.target.Load()).Write(p) }
 
-// RingLen is the number of lines that a Ring keeps.
-const RingLen = 1000
+// AsyncLines is how many lines wait for a writer that is held up, a terminal
+// stopped with ctrl+s for instance, before more are dropped.
+const AsyncLines = 1024
 
-// Ring keeps the last RingLen lines that were written to it. The zero Ring is
-// empty and ready; it is safe for concurrent use.
-type Ring struct {
-	mu    sync.Mutex
-	lines []string
-	next  int // where the next line goes once lines is full
+// Async takes lines without ever blocking and writes them from a goroutine of
+// its own, so that a blocked terminal cannot hold up a request. It is safe for
+// concurrent use. Close ends it.
+type Async struct {
+	w       io.Writer
+	lines   chan []byte
+	done    chan struct{}
+	dropped atomic.Int64
+
+	mu     sync.RWMutex // against Close
+	closed bool
 }
 
-// Write takes p as one line.
-func (r *Ring) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.lines) < RingLen {
-		r.lines = append(r.lines, string(p))
-	} else {
-		r.lines[r.next] = string(p)
-		r.next = (r.next + 1) % RingLen
+// NewAsync starts writing to w.
+func NewAsync(w io.Writer) *Async {
+	a := &Async{w: w, lines: make(chan []byte, AsyncLines), done: make(chan struct{})}
+	go a.run()
+	return a
+}
+
+func (a *Async) run() {
+	defer close(a.done)
+	for line := range a.lines {
+		_, _ = a.w.Write(line) // there is nowhere else to say it
 	}
+}
+
+// Write queues a copy of p. What does not fit is dropped and counted.
+func (a *Async) Write(p []byte) (int, error) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if !a.closed {
+		select {
+		case a.lines <- append([]byte(nil), p...):
+			return len(p), nil
+		default:
+		}
+	}
+	a.dropped.Add(1)
 	return len(p), nil
 }
 
-// Lines returns what is kept, oldest first, each line with its newline.
-func (r *Ring) Lines() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append(append(make([]string, 0, len(r.lines)), r.lines[r.next:]...), r.lines[:r.next]...)
+// Dropped is the number of lines that were not written.
+func (a *Async) Dropped() int64 { return a.dropped.Load() }
+
+// Close writes what is queued, for at most the given time.
+func (a *Async) Close(atMost time.Duration) {
+	a.mu.Lock()
+	if !a.closed {
+		a.closed = true
+		close(a.lines)
+	}
+	a.mu.Unlock()
+	select {
+	case <-a.done:
+	case <-time.After(atMost):
+	}
 }
