@@ -27,6 +27,7 @@ type exchange struct {
 	id    string
 	began time.Time
 	req   providers.Request
+	query routing.Query
 	rec   *metrics.Request // nil for what is not a model request
 	reply *reply
 
@@ -38,27 +39,28 @@ type exchange struct {
 	committed bool
 }
 
-// serve tries the picks in turn until one has answered, or until its failure is
-// the answer.
-func (x *exchange) serve(route routing.Route) {
-	for i, pick := range route.Picks {
-		err := x.attempt(pick)
+// serve tries the route's candidates in turn until one has answered, or until
+// its failure is the answer.
+func (x *exchange) serve(route *routing.Route) {
+	for x.timeLeft() > 0 {
+		a, ok := route.Next()
+		if !ok {
+			break
+		}
+		if n := len(x.failures); n > 0 {
+			x.s.fallback(x, x.failures[n-1], a)
+		}
+		err := x.attempt(a)
 		if err == nil || x.interrupted() {
 			return
 		}
-		if !err.Class.Fallback() || x.passedThrough(pick, err) {
+		if !err.Class.Fallback() || x.passedThrough(a.Provider, err) {
 			x.relayError(err, notExhausted)
 			return
 		}
 		x.failures = append(x.failures, err)
-		if x.timeLeft() <= 0 {
-			break
-		}
-		if i+1 < len(route.Picks) {
-			x.s.fallback(x, err, route.Picks[i+1])
-		}
 	}
-	x.exhausted(route)
+	x.exhausted(route.Len())
 }
 
 // timeLeft is how long the request may still wait for its first content.
@@ -68,21 +70,19 @@ func (x *exchange) timeLeft() time.Duration {
 
 // passedThrough reports whether the failure is about the client's own
 // credential: the client must see it as it is.
-func (x *exchange) passedThrough(p routing.Pick, err *providers.Error) bool {
-	return err.Class == providers.ClassCredential && x.rt.passthrough(p.Provider)
+func (x *exchange) passedThrough(provider string, err *providers.Error) bool {
+	return err.Class == providers.ClassCredential && x.rt.passthrough(provider)
 }
 
-// attempt makes one exchange with the pick. nil means that the client has an
-// answer, whole or with its failure told; an error, that nothing of this
-// upstream has been sent.
-func (x *exchange) attempt(p routing.Pick) *providers.Error {
+// attempt makes one exchange. nil means that the client has an answer, whole or
+// with its failure told; an error, that nothing of this upstream has been sent.
+func (x *exchange) attempt(p *routing.Attempt) *providers.Error {
 	x.attempts++
-	started := time.Now()
 	meter := x.meter(p)
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
 	limits := x.rt.providers[p.Provider].config.Timeouts
-	silence := limits.FirstByte
+	silence := p.FirstByte(limits.FirstByte)
 	if !x.req.Stream {
 		silence = limits.Total
 	}
@@ -100,7 +100,7 @@ func (x *exchange) attempt(p routing.Pick) *providers.Error {
 		err = x.relay(p, stream, meter, watch)
 	}
 	failure := asError(p, err)
-	x.report(p, meter, started, stream, failure)
+	x.report(p, meter, stream, failure)
 	switch {
 	case failure == nil:
 		x.end(metrics.PhaseOK, 0, "")
@@ -118,7 +118,7 @@ func (x *exchange) attempt(p routing.Pick) *providers.Error {
 }
 
 // asError gives every failure the type that says what it means.
-func asError(p routing.Pick, err error) *providers.Error {
+func asError(p *routing.Attempt, err error) *providers.Error {
 	if err == nil {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (x *exchange) interrupted() bool {
 
 // relay passes the frames of an answer on as they come. Until the first
 // content they are held back.
-func (x *exchange) relay(p routing.Pick, stream *providers.Stream, meter *metrics.Attempt, watch *watch) error {
+func (x *exchange) relay(p *routing.Attempt, stream *providers.Stream, meter *metrics.Attempt, watch *watch) error {
 	x.held = x.held[:0]
 	for {
 		frame, err := stream.Next()
@@ -191,7 +191,7 @@ func (x *exchange) relay(p routing.Pick, stream *providers.Stream, meter *metric
 
 // commit sends the answer's headers, where they are not sent: from here on
 // there is no way back. size is the length of a non-stream body.
-func (x *exchange) commit(p routing.Pick, stream *providers.Stream, size int) {
+func (x *exchange) commit(p *routing.Attempt, stream *providers.Stream, size int) {
 	x.committed = true
 	if x.reply.settle() {
 		h := x.reply.w.Header()
@@ -209,8 +209,10 @@ func (x *exchange) commit(p routing.Pick, stream *providers.Stream, size int) {
 
 // stamp says, in headers, where the answer came from.
 func (x *exchange) stamp(h http.Header, provider, model string) {
-	h.Set("X-Anyproxy-Provider", provider)
-	h.Set("X-Anyproxy-Model", model)
+	if provider != "" {
+		h.Set("X-Anyproxy-Provider", provider)
+		h.Set("X-Anyproxy-Model", model)
+	}
 	h.Set("X-Anyproxy-Attempts", strconv.Itoa(x.attempts))
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -44,6 +45,8 @@ func verdict(e *providers.Error) routing.Verdict {
 		return routing.Unreached
 	case providers.ClassCredential:
 		return routing.Refused
+	case providers.ClassTimeout:
+		return routing.Late
 	default:
 		return routing.Faulty
 	}
@@ -81,32 +84,30 @@ func upstreamMessage(body []byte) string {
 }
 
 // report gives the outcome of an attempt to everybody who keeps count.
-func (x *exchange) report(p routing.Pick, meter *metrics.Attempt, started time.Time, stream *providers.Stream, failure *providers.Error) {
-	interrupted := failure != nil && x.r.Context().Err() != nil
-	res := routing.Result{Verdict: routing.Good, Started: started}
+func (x *exchange) report(p *routing.Attempt, meter *metrics.Attempt, stream *providers.Stream, failure *providers.Error) {
+	res := routing.Result{Verdict: routing.Good}
 	out := metrics.Result{Outcome: metrics.OutcomeOK}
 	if stream != nil {
 		out.Status = stream.Status
 	}
 	switch {
-	case interrupted:
+	case failure != nil && x.r.Context().Err() != nil:
 		res.Verdict, out.Outcome = routing.Neutral, metrics.OutcomeCanceled
 	case failure != nil:
-		why := x.s.reason(failure)
-		res = routing.Result{Verdict: verdict(failure), Started: started, RetryAfter: failure.RetryAfter, Reason: why}
-		out = metrics.Result{Outcome: failure.Class.String(), Status: failure.Status, Reason: why}
-		if x.passedThrough(p, failure) {
+		res = routing.Result{Verdict: verdict(failure), RetryAfter: failure.RetryAfter, Reason: x.s.reason(failure)}
+		out = metrics.Result{Outcome: failure.Class.String(), Status: failure.Status, Reason: res.Reason}
+		if x.passedThrough(p.Provider, failure) {
 			res.Verdict = routing.Neutral
 		}
 	}
-	for _, e := range p.Report(res) {
+	res.TTFT = x.recordAttempt(meter, out, stream, failure).TTFT
+	if e, ok := p.Report(res); ok {
 		e.Request = x.id
 		x.s.event(e)
 	}
-	if failure != nil && res.Verdict == routing.Refused {
-		x.s.event(metrics.Event{Kind: metrics.EventCredential, Provider: p.Provider, Request: x.id, Text: out.Reason})
+	if res.Verdict == routing.Refused {
+		x.s.event(metrics.Event{Kind: metrics.EventCredential, Provider: p.Provider, Request: x.id, Text: res.Reason})
 	}
-	x.recordAttempt(meter, out, stream, failure)
 }
 
 // usefulness orders failures by what helps the client most: a wait it can obey,
@@ -127,7 +128,11 @@ func usefulness(e *providers.Error) int {
 }
 
 // exhausted answers when no candidate is left: with the most useful failure.
-func (x *exchange) exhausted(route routing.Route) {
+func (x *exchange) exhausted(candidates int) {
+	ready := x.rt.router.ReadyIn(x.query)
+	if len(x.failures) == 0 {
+		x.failures = append(x.failures, &providers.Error{Status: statusOverloaded, Class: providers.ClassOverloaded, Err: errAllCooling})
+	}
 	best := x.failures[0]
 	for _, e := range x.failures[1:] {
 		if d := usefulness(e) - usefulness(best); d < 0 || d == 0 && soonerRetry(e, best) {
@@ -135,9 +140,13 @@ func (x *exchange) exhausted(route routing.Route) {
 		}
 	}
 	x.s.event(metrics.Event{Kind: metrics.EventExhausted, Provider: best.Provider, Model: best.Model, Request: x.id,
-		Text: fmt.Sprintf("%d of %d candidates failed, last told: %s", len(x.failures), len(route.Picks), x.s.reason(best))})
-	x.relayError(best, route.ReadyIn())
+		Text: fmt.Sprintf("%d of %d candidates tried, told: %s", x.attempts, candidates, x.s.reason(best))})
+	x.relayError(best, ready)
 }
+
+// errAllCooling is told when every candidate has asked to be left alone for
+// long, and has been asked all the same within the last minute.
+var errAllCooling = errors.New("every provider for this model is cooling down")
 
 func soonerRetry(a, b *providers.Error) bool {
 	return a.RetryAfter > 0 && (b.RetryAfter == 0 || a.RetryAfter < b.RetryAfter)

@@ -126,7 +126,7 @@ func (s *Server) health(w http.ResponseWriter, _ *call) {
 		Providers map[string]providerHealth `json:"providers"`
 	}{Status: "ok", Total: len(snap.Providers), Providers: map[string]providerHealth{}}
 	for _, p := range snap.Providers {
-		h := providerHealth{Healthy: p.State == metrics.StateReady, State: p.State, TPS: p.TPS}
+		h := providerHealth{Healthy: p.State == metrics.StateReady || p.State == metrics.StateHalfOpen, State: p.State, TPS: p.TPS}
 		if n := p.OK + p.Failed; n > 0 {
 			h.ErrorRate = float64(p.Failed) / float64(n)
 		}

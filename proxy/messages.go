@@ -46,7 +46,8 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 	if endpoint == providers.Messages {
 		x.begin(c, sc)
 	}
-	route, bad := c.rt.route(sc.model, c.Header.Get("X-Anyproxy-Provider"))
+	x.query = routing.Query{Model: sc.model, Provider: c.Header.Get("X-Anyproxy-Provider")}
+	route, bad := c.rt.route(x.query)
 	if bad != nil {
 		x.refuse(bad)
 		return
@@ -58,21 +59,21 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 }
 
 // route asks the router, and refuses what nobody can serve.
-func (rt *Runtime) route(model, forced string) (routing.Route, *refusal) {
-	if _, known := rt.providers[forced]; forced != "" && !known {
-		return routing.Route{}, refuse(http.StatusBadRequest,
-			fmt.Sprintf("x-anyproxy-provider: no usable provider is called %s (asked for the model %s)", quoted(forced), quoted(model)))
+func (rt *Runtime) route(q routing.Query) (*routing.Route, *refusal) {
+	if _, known := rt.providers[q.Provider]; q.Provider != "" && !known {
+		return nil, refuse(http.StatusBadRequest,
+			fmt.Sprintf("x-anyproxy-provider: no usable provider is called %s (asked for the model %s)", quoted(q.Provider), quoted(q.Model)))
 	}
-	route := rt.router.Route(routing.Query{Model: model, Provider: forced})
+	route := rt.router.Route(q)
 	switch {
-	case len(route.Picks) > 0:
+	case route.Len() > 0:
 		return route, nil
-	case forced != "":
-		return route, refuse(http.StatusBadRequest,
-			fmt.Sprintf("x-anyproxy-provider: provider %s does not serve the model %s", quoted(forced), quoted(model)))
+	case q.Provider != "":
+		return nil, refuse(http.StatusBadRequest,
+			fmt.Sprintf("x-anyproxy-provider: provider %s does not serve the model %s", quoted(q.Provider), quoted(q.Model)))
 	default:
-		return route, refuse(http.StatusNotFound,
-			fmt.Sprintf("model: no provider serves %s; add a model with a matching name or alias", quoted(model)))
+		return nil, refuse(http.StatusNotFound,
+			fmt.Sprintf("model: no provider serves %s; add a model with a matching name or alias", quoted(q.Model)))
 	}
 }
 
@@ -93,7 +94,7 @@ func (rt *Runtime) passthrough(provider string) bool {
 }
 
 // fallback tells that the next candidate is asked.
-func (s *Server) fallback(x *exchange, failed *providers.Error, next routing.Pick) {
+func (s *Server) fallback(x *exchange, failed *providers.Error, next *routing.Attempt) {
 	s.event(metrics.Event{Kind: metrics.EventFallback, Provider: failed.Provider, Model: failed.Model,
 		To: next.Provider, Request: x.id, Text: s.reason(failed)})
 }

@@ -23,7 +23,7 @@ func (x *exchange) begin(c *call, sc scan) {
 }
 
 // meter opens an attempt's record, nil for what is not a model request.
-func (x *exchange) meter(p routing.Pick) *metrics.Attempt {
+func (x *exchange) meter(p *routing.Attempt) *metrics.Attempt {
 	if x.rec == nil {
 		return nil
 	}
@@ -31,9 +31,9 @@ func (x *exchange) meter(p routing.Pick) *metrics.Attempt {
 }
 
 // recordAttempt closes it and writes its line of the request log.
-func (x *exchange) recordAttempt(meter *metrics.Attempt, out metrics.Result, stream *providers.Stream, failure *providers.Error) {
+func (x *exchange) recordAttempt(meter *metrics.Attempt, out metrics.Result, stream *providers.Stream, failure *providers.Error) metrics.AttemptRecord {
 	if meter == nil {
-		return
+		return metrics.AttemptRecord{}
 	}
 	attempt := meter.End(out)
 	var header http.Header
@@ -45,6 +45,7 @@ func (x *exchange) recordAttempt(meter *metrics.Attempt, out metrics.Result, str
 		header, body = failure.Header, failure.Body
 	}
 	x.s.log.Attempt(x.rec.Record(), x.attempts, attempt, header, body)
+	return attempt
 }
 
 // end closes the request's record and tells its outcome. status is what the

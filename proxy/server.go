@@ -148,13 +148,13 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 		if p.State == metrics.StateOff {
 			continue
 		}
-		st := rt.state.Provider(p.Name, p.Endpoint, snap.At)
-		if st.RetryAt.IsZero() {
-			continue
-		}
-		p.State, p.RetryAt = metrics.StateCooling, st.RetryAt
-		if st.Refused {
-			p.State = metrics.StateAuth
+		switch st := rt.state.Provider(p.Name, p.Endpoint, snap.At); {
+		case st.Refused:
+			p.State, p.RetryAt = metrics.StateAuth, st.RetryAt
+		case !st.RetryAt.IsZero():
+			p.State, p.RetryAt = metrics.StateCooling, st.RetryAt
+		case st.HalfOpen:
+			p.State = metrics.StateHalfOpen
 		}
 	}
 	snap.LogDropped = s.log.Dropped()

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,7 +14,7 @@ import (
 // Options of a Router.
 type Options struct {
 	Policy        Policy
-	Cooldown      time.Duration    // pause of an upstream that named none
+	Cooldown      time.Duration    // first pause of an upstream that named none
 	MaxRetryAfter time.Duration    // longest pause that an upstream may name
 	Now           func() time.Time // default time.Now
 	Draw          func() float64   // uniform in [0,1), from several goroutines; default math/rand/v2
@@ -26,6 +27,13 @@ const (
 	Weighted Policy = iota // by a weighted random draw
 	Priority               // strictly by weight
 )
+
+// probeWeight is the part of its weight with which a half-open upstream takes
+// part in the draw.
+const probeWeight = 0.1
+
+// credentialCooldown is how long a provider whose key was refused is left alone.
+const credentialCooldown = time.Minute
 
 // Router chooses among fixed targets. What it learnt about upstreams is in a
 // State, which may be handed on to the Router of the next configuration.
@@ -52,97 +60,228 @@ type Query struct {
 	Provider string // the only provider to use, "" = any
 }
 
-// Pick is one candidate in the order of choice.
-type Pick struct {
+// candidate is a target that can serve a request.
+type candidate struct {
 	*Target
-	Model    string // the upstream's name for the asked model
+	model    string // the upstream's name for the asked model
 	upstream *upstream
-	// alone is set when no other candidate stands by: then there is nothing to
-	// gain from a pause, and errors pass as they are.
-	alone bool
-	r     *Router
+	phase    phase
+	ready    time.Time
+	key      float64 // its place in the draw, smallest first
 }
 
-// Route is the answer to a Query: Picks in order, empty when no target serves
-// the model.
+// Route is the order in which a request tries its candidates. It belongs to
+// one goroutine.
 type Route struct {
-	Picks    []Pick
-	Decision metrics.Decision
+	Decision  metrics.Decision
+	r         *Router
+	ahead     []candidate // to be asked in turn
+	rest      []candidate // left out, unless nobody else answers
+	desperate bool        // ahead holds the last resort
+	total     int
 }
 
 // Route orders the candidates for q.
-func (r *Router) Route(q Query) Route {
+func (r *Router) Route(q Query) *Route {
 	found, alias := candidates(r.targets, q.Model)
-	route := Route{Decision: metrics.Decision{Alias: alias, Forced: q.Provider}}
+	route := &Route{r: r, Decision: metrics.Decision{Alias: alias, Forced: q.Provider}}
 	now := r.o.Now()
-	keyed := make([]keyed, 0, len(found))
 	for _, t := range found {
 		if q.Provider != "" && t.Provider != q.Provider {
 			continue
 		}
-		model := t.upstreamModel(q.Model)
-		u := r.state.upstream(t.Provider, t.Endpoint, model)
-		keyed = append(keyed, r.key(t, Pick{Target: t, Model: model, upstream: u, r: r}, now))
-	}
-	slices.SortStableFunc(keyed, compare)
-	for _, k := range keyed {
-		k.pick.alone = len(keyed) == 1
-		route.Picks = append(route.Picks, k.pick)
-		c := metrics.Candidate{Provider: k.pick.Provider, Model: k.pick.Model, Tier: k.pick.Tier, Weight: k.pick.Weight}
-		if k.ready.After(now) && !k.pick.alone {
-			c.Skipped = "cooling"
+		c := r.candidate(t, q.Model, now)
+		if c.phase == open {
+			route.rest = append(route.rest, c)
+		} else {
+			route.ahead = append(route.ahead, c)
 		}
-		route.Decision.Candidates = append(route.Decision.Candidates, c)
 	}
+	route.total = len(route.ahead) + len(route.rest)
+	slices.SortStableFunc(route.ahead, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.key, b.key))
+	})
+	route.describe()
 	return route
 }
 
-// keyed is a candidate with what orders it.
-type keyed struct {
-	pick  Pick
-	ready time.Time // zero: it is available now
-	tier  int
-	key   float64
-}
-
-// key draws the candidate's place. Sorting by −ln(u)/w is exact weighted
+// candidate draws the target's place. Sorting by −ln(u)/w is exact weighted
 // sampling without replacement (Efraimidis and Spirakis, 2006), so the order
 // behind the first is the failover order.
-func (r *Router) key(t *Target, p Pick, now time.Time) keyed {
-	k := keyed{pick: p, tier: t.Tier}
-	if ready := p.upstream.readyAt(); ready.After(now) {
-		k.ready = ready
+func (r *Router) candidate(t *Target, asked string, now time.Time) candidate {
+	model := t.upstreamModel(asked)
+	u := r.state.upstream(t.Provider, t.Endpoint, model)
+	c := candidate{Target: t, model: model, upstream: u, phase: u.phase(now), ready: u.readyAt(now)}
+	weight := t.Weight
+	if c.phase == halfOpen {
+		weight *= probeWeight
 	}
-	switch r.o.Policy {
-	case Priority:
-		k.key = -t.Weight
-	default:
-		k.key = -math.Log(1-r.o.Draw()) / t.Weight // 1−u is in (0,1]
+	if r.o.Policy == Priority {
+		c.key = -t.Weight
+	} else {
+		c.key = -math.Log(1-r.o.Draw()) / weight // 1−u is in (0,1]
 	}
-	return k
+	return c
 }
 
-// compare puts the available ones first, by tier and key, then the cooling
-// ones, soonest ready first.
-func compare(a, b keyed) int {
-	if a.ready.IsZero() && b.ready.IsZero() {
-		return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(a.key, b.key))
+// describe writes the candidates into the Decision.
+func (r *Route) describe() {
+	r.Decision.Candidates = make([]metrics.Candidate, 0, r.total)
+	for _, list := range [][]candidate{r.ahead, r.rest} {
+		for _, c := range list {
+			m := metrics.Candidate{Provider: c.Provider, Model: c.model, Tier: c.Tier, Weight: c.Weight}
+			if c.phase == open && r.total > 1 {
+				m.Skipped = "cooling"
+			}
+			r.Decision.Candidates = append(r.Decision.Candidates, m)
+		}
 	}
-	return a.ready.Compare(b.ready)
 }
 
-// ReadyIn is how long it takes until the first candidate may be asked, 0 when
-// one may be asked now.
-func (r Route) ReadyIn() time.Duration {
-	var soonest time.Duration
-	for i, p := range r.Picks {
-		wait := p.upstream.readyAt().Sub(p.r.o.Now())
-		if wait <= 0 {
-			return 0
+// Len is the number of candidates.
+func (r *Route) Len() int { return r.total }
+
+// Next admits the next attempt, which must be reported. When every candidate
+// that is well has failed, those left out follow as a last resort, soonest
+// ready first. It reports false when none is left.
+func (r *Route) Next() (*Attempt, bool) {
+	now := r.r.o.Now()
+	for {
+		for len(r.ahead) > 0 {
+			c := r.ahead[0]
+			r.ahead = r.ahead[1:]
+			if a, ok := r.admit(c, now); ok {
+				return a, true
+			}
+			if !r.desperate {
+				r.rest = append(r.rest, c) // somebody else is probing it, or it has just opened
+			}
 		}
-		if i == 0 || wait < soonest {
-			soonest = wait
+		if r.desperate || len(r.rest) == 0 {
+			return nil, false
 		}
+		r.desperate, r.ahead, r.rest = true, r.rest, nil
+		slices.SortStableFunc(r.ahead, func(a, b candidate) int { return a.ready.Compare(b.ready) })
+	}
+}
+
+func (r *Route) admit(c candidate, now time.Time) (*Attempt, bool) {
+	a := &Attempt{Provider: c.Provider, Model: c.model, Last: len(r.ahead) == 0 && len(r.rest) == 0,
+		r: r.r, upstream: c.upstream, started: now, alone: r.total == 1}
+	if a.alone {
+		return a, true
+	}
+	var ok bool
+	if a.probe, ok = c.upstream.admit(now, r.desperate); !ok {
+		return nil, false
+	}
+	if a.accountProbe, ok = c.upstream.account.admit(now, r.desperate); !ok {
+		c.upstream.release(a.probe)
+		return nil, false
+	}
+	return a, true
+}
+
+// ReadyIn is how long it takes until the first of the route's candidates may be
+// asked, 0 when one may be asked now.
+func (r *Router) ReadyIn(q Query) time.Duration {
+	found, _ := candidates(r.targets, q.Model)
+	now := r.o.Now()
+	soonest := time.Duration(math.MaxInt64)
+	for _, t := range found {
+		if q.Provider != "" && t.Provider != q.Provider {
+			continue
+		}
+		u := r.state.upstream(t.Provider, t.Endpoint, t.upstreamModel(q.Model))
+		soonest = min(soonest, max(u.readyAt(now).Sub(now), 0))
+	}
+	if soonest == math.MaxInt64 {
+		return 0
 	}
 	return soonest
+}
+
+// Attempt is one admitted exchange with an upstream. Report ends it.
+type Attempt struct {
+	Provider string
+	Model    string // the upstream's name for the asked model
+	Last     bool   // nobody stands by behind it
+
+	r        *Router
+	upstream *upstream
+	started  time.Time
+	// alone is set when no other candidate exists: then there is nothing to
+	// gain from a pause, and errors pass as they are.
+	alone               bool
+	probe, accountProbe bool
+}
+
+// FirstByte is how long to wait for the response headers of a stream: what is
+// usual for this upstream, several times over, but no longer than configured.
+// With little evidence, or nobody standing by, it is the configured time.
+func (a *Attempt) FirstByte(configured time.Duration) time.Duration {
+	if a.Last || a.alone {
+		return configured
+	}
+	return a.upstream.ttft.limit(a.r.o.Now(), configured)
+}
+
+// Verdict is what an outcome means for the upstream's standing.
+type Verdict uint8
+
+const (
+	Good      Verdict = iota // it answered
+	Neutral                  // the client left, or the request itself was at fault
+	Capacity                 // 429, 503, 529: it asks to be left alone
+	Late                     // it missed a deadline
+	Faulty                   // 5xx, a broken answer
+	Unreached                // the connection failed: all the provider's models suffer
+	Refused                  // the provider's key was refused
+)
+
+// Result is how an Attempt ended.
+type Result struct {
+	Verdict    Verdict
+	RetryAfter time.Duration // the upstream's own word, 0 = none
+	Reason     string        // in words, for people
+	TTFT       time.Duration // sent → first content of a stream, 0 = none
+}
+
+// Report tells how the attempt ended; it is called exactly once. The returned
+// event, if any, is for the operator.
+func (a *Attempt) Report(res Result) (metrics.Event, bool) {
+	now := a.r.o.Now()
+	if res.TTFT > 0 {
+		a.upstream.ttft.add(now, res.TTFT)
+	}
+	own, account := &a.upstream.breaker, a.upstream.account
+	switch {
+	case res.Verdict == Good:
+		first := own.succeed(now, a.started, a.probe)
+		second := account.succeed(now, a.started, a.accountProbe)
+		return metrics.Event{Kind: metrics.EventReturn, Provider: a.Provider, Model: a.Model, Text: "answers again"}, first || second
+	case res.Verdict == Neutral || a.alone:
+		own.release(a.probe)
+		account.release(a.accountProbe)
+		return metrics.Event{}, false
+	case res.Verdict == Unreached || res.Verdict == Refused:
+		own.release(a.probe)
+		return a.trip(account, now, a.accountProbe, res)
+	case res.Verdict == Faulty && !own.failed(a.probe):
+		account.release(a.accountProbe)
+		return metrics.Event{}, false
+	default:
+		account.release(a.accountProbe)
+		return a.trip(own, now, a.probe, res)
+	}
+}
+
+func (a *Attempt) trip(b *breaker, now time.Time, probe bool, res Result) (metrics.Event, bool) {
+	c := cause{stated: min(res.RetryAfter, a.r.o.MaxRetryAfter), base: a.r.o.Cooldown, draw: a.r.o.Draw(), reason: res.Reason}
+	if res.Verdict == Refused {
+		c.base, c.fixed, c.refused = credentialCooldown, true, true
+	}
+	wait := b.trip(now, probe, c)
+	return metrics.Event{Kind: metrics.EventCooldown, Provider: a.Provider, Model: a.Model, For: wait,
+		Text: fmt.Sprintf("out for %s, %s", wait.Round(time.Second), res.Reason)}, wait > 0
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,16 +33,31 @@ func target(provider, model string, aliases ...string) Target {
 	return Target{Provider: provider, Endpoint: "http://" + provider, Model: model, Aliases: aliases}
 }
 
-func order(route Route) string {
+// order tries every candidate of the route and tells nothing of their outcomes.
+func order(route *Route) string {
 	var names []string
-	for _, p := range route.Picks {
-		names = append(names, p.Provider+"/"+p.Model)
+	for {
+		a, ok := route.Next()
+		if !ok {
+			return strings.Join(names, " ")
+		}
+		a.Report(Result{Verdict: Neutral})
+		names = append(names, a.Provider+"/"+a.Model)
 	}
-	return strings.Join(names, " ")
+}
+
+// first is the provider of the first attempt.
+func first(r *Router, model string) string {
+	a, ok := r.Route(Query{Model: model}).Next()
+	if !ok {
+		return ""
+	}
+	a.Report(Result{Verdict: Neutral})
+	return a.Provider
 }
 
 // set is order without the order.
-func set(route Route) string {
+func set(route *Route) string {
 	names := strings.Fields(order(route))
 	slices.Sort(names)
 	return strings.Join(names, " ")
@@ -104,7 +121,7 @@ func TestCandidates(t *testing.T) {
 		}
 	}
 	narrow, _ := newRouter(targets[0])
-	if route := narrow.Route(Query{Model: "gpt-4o"}); len(route.Picks) != 0 {
+	if route := narrow.Route(Query{Model: "gpt-4o"}); route.Len() != 0 {
 		t.Errorf("a model that nobody has goes to %s", order(route))
 	}
 	forced := r.Route(Query{Model: "claude-sonnet-4", Provider: "zai"})
@@ -119,8 +136,13 @@ func TestOneUpstreamIsTriedOnce(t *testing.T) {
 	byName.Tier, byAlias.Tier = 2, 1
 	r, _ := newRouter(byName, byAlias, target("b", "", "m*"))
 	route := r.Route(Query{Model: "m"})
-	if set(route) != "a/m b/m" || slices.ContainsFunc(route.Picks, func(p Pick) bool { return p.Tier != 1 }) {
-		t.Errorf("picks %s, want both from tier 1", order(route))
+	for _, c := range route.Decision.Candidates {
+		if c.Tier != 1 {
+			t.Errorf("%s is taken from tier %d", c.Provider, c.Tier)
+		}
+	}
+	if got := set(route); got != "a/m b/m" {
+		t.Errorf("candidates %s", got)
 	}
 }
 
@@ -139,13 +161,13 @@ func TestSharesFollowWeights(t *testing.T) {
 	a, b, c := target("a", "", "m"), target("b", "", "m"), target("c", "", "m")
 	a.Weight, b.Weight, c.Weight = 5, 3, 2
 	r, _ := newRouter(a, b, c)
-	first := map[string]int{}
+	counts := map[string]int{}
 	const n = 20000
 	for range n {
-		first[r.Route(Query{Model: "m"}).Picks[0].Provider]++
+		counts[first(r, "m")]++
 	}
 	for provider, want := range map[string]float64{"a": 0.5, "b": 0.3, "c": 0.2} {
-		if got := float64(first[provider]) / n; math.Abs(got-want) > 0.015 {
+		if got := float64(counts[provider]) / n; math.Abs(got-want) > 0.015 {
 			t.Errorf("share of %s = %.3f, want %.1f", provider, got, want)
 		}
 	}
@@ -163,15 +185,25 @@ func TestPriorityIsStrict(t *testing.T) {
 	}
 }
 
-func pickOf(t *testing.T, r *Router, provider, model string) Pick {
+// admit takes the provider's next attempt for the model; the others' attempts
+// on the way tell nothing.
+func admit(t *testing.T, r *Router, provider, model string) *Attempt {
 	t.Helper()
-	for _, p := range r.Route(Query{Model: model}).Picks {
-		if p.Provider == provider {
-			return p
+	route := r.Route(Query{Model: model})
+	for {
+		a, ok := route.Next()
+		if !ok {
+			t.Fatalf("%s is not asked for %s", provider, model)
 		}
+		if a.Provider == provider {
+			return a
+		}
+		a.Report(Result{Verdict: Neutral})
 	}
-	t.Fatalf("%s is no candidate for %s", provider, model)
-	return Pick{}
+}
+
+func phaseOf(r *Router, clk *clock, provider, model string) phase {
+	return r.state.upstream(provider, "http://"+provider, model).phase(clk.t)
 }
 
 func TestCooldowns(t *testing.T) {
@@ -180,101 +212,253 @@ func TestCooldowns(t *testing.T) {
 		results  []Result
 		other    bool          // the provider's other model pauses too
 		cooldown time.Duration // 0 = none
+		exact    bool          // no jitter
 	}{
-		{"429 with its own word", []Result{{Verdict: Capacity, RetryAfter: 30 * time.Second}}, false, 30 * time.Second},
-		{"429 without", []Result{{Verdict: Capacity}}, false, 5 * time.Second},
-		{"a word beyond all reason", []Result{{Verdict: Capacity, RetryAfter: 48 * time.Hour}}, false, time.Hour},
-		{"connection", []Result{{Verdict: Unreached}}, true, 5 * time.Second},
-		{"credential", []Result{{Verdict: Refused}}, true, time.Minute},
-		{"two 500s", []Result{{Verdict: Faulty}, {Verdict: Faulty}}, false, 0},
-		{"three 500s", []Result{{Verdict: Faulty}, {Verdict: Faulty}, {Verdict: Faulty}}, false, 5 * time.Second},
-		{"a success between", []Result{{Verdict: Faulty}, {Verdict: Faulty}, {Verdict: Good}, {Verdict: Faulty}}, false, 0},
-		{"the client's fault", []Result{{Verdict: Neutral}, {Verdict: Neutral}, {Verdict: Neutral}}, false, 0},
-		{"the longer pause stands", []Result{{Verdict: Capacity, RetryAfter: time.Minute}, {Verdict: Capacity, RetryAfter: time.Second}}, false, time.Minute},
+		{"429 with its own word", []Result{{Verdict: Capacity, RetryAfter: 30 * time.Second}}, false, 30 * time.Second, true},
+		{"429 without", []Result{{Verdict: Capacity}}, false, 5 * time.Second, false},
+		{"a word beyond all reason", []Result{{Verdict: Capacity, RetryAfter: 48 * time.Hour}}, false, time.Hour, true},
+		{"silence", []Result{{Verdict: Late}}, false, 5 * time.Second, false},
+		{"connection", []Result{{Verdict: Unreached}}, true, 5 * time.Second, false},
+		{"credential", []Result{{Verdict: Refused}}, true, time.Minute, false},
+		{"two 500s", []Result{{Verdict: Faulty}, {Verdict: Faulty}}, false, 0, false},
+		{"three 500s", []Result{{Verdict: Faulty}, {Verdict: Faulty}, {Verdict: Faulty}}, false, 5 * time.Second, false},
+		{"a success between", []Result{{Verdict: Faulty}, {Verdict: Faulty}, {Verdict: Good}, {Verdict: Faulty}}, false, 0, false},
+		{"the client's fault", []Result{{Verdict: Neutral}, {Verdict: Neutral}, {Verdict: Neutral}}, false, 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, clk := newRouter(target("a", "", "m*"), target("b", "", "m*"))
 			for _, res := range c.results {
-				res.Started = clk.t
-				pickOf(t, r, "a", "m1").Report(res)
+				admit(t, r, "a", "m1").Report(res)
 			}
-			cooling := func(model string) bool {
-				route := r.Route(Query{Model: model})
-				return route.Decision.Candidates[1].Provider == "a" && route.Decision.Candidates[1].Skipped == "cooling"
+			if cooling := phaseOf(r, clk, "a", "m1") == open; cooling != (c.cooldown > 0) {
+				t.Fatalf("cooling = %v, want a pause of %v", cooling, c.cooldown)
 			}
-			if cooling("m1") != (c.cooldown > 0) {
-				t.Fatalf("cooling = %v, want a pause of %v", cooling("m1"), c.cooldown)
+			if cooling := phaseOf(r, clk, "a", "m2") == open; cooling != c.other {
+				t.Errorf("the provider's other model cooling = %v, want %v", cooling, c.other)
 			}
-			if cooling("m2") != c.other {
-				t.Errorf("the provider's other model cooling = %v, want %v", cooling("m2"), c.other)
+			if c.cooldown == 0 {
+				return
 			}
-			st := r.state.Provider("a", "http://a", clk.t)
-			if c.cooldown > 0 && st.RetryAt.Sub(clk.t) != c.cooldown {
-				t.Errorf("retry in %v, want %v", st.RetryAt.Sub(clk.t), c.cooldown)
+			got := r.state.Provider("a", "http://a", clk.t).RetryAt.Sub(clk.t)
+			if c.exact && got != c.cooldown || math.Abs(float64(got-c.cooldown)) > jitter*float64(c.cooldown) {
+				t.Errorf("out for %v, want %v", got, c.cooldown)
 			}
-			clk.t = clk.t.Add(c.cooldown + time.Millisecond)
-			if cooling("m1") {
-				t.Error("still cooling after its pause")
+			if d := r.Route(Query{Model: "m1"}).Decision.Candidates[1]; d.Provider != "a" || d.Skipped != "cooling" {
+				t.Errorf("decision: %+v", d)
+			}
+			clk.t = clk.t.Add(got)
+			if p := phaseOf(r, clk, "a", "m1"); p != halfOpen {
+				t.Errorf("after its pause it is in phase %d", p)
 			}
 		})
 	}
 }
 
-func TestAllCoolingSoonestFirst(t *testing.T) {
-	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"), target("c", "", "m"))
-	for provider, after := range map[string]time.Duration{"a": 30, "b": 10, "c": 20} {
-		pickOf(t, r, provider, "m").Report(Result{Verdict: Capacity, RetryAfter: after * time.Second, Started: clk.t})
+func TestPausesDoubleUntilARecoveryLasts(t *testing.T) {
+	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"))
+	r.o.Draw = func() float64 { return 0.5 } // no jitter
+	fail := func() time.Duration {
+		admit(t, r, "a", "m").Report(Result{Verdict: Capacity})
+		wait := r.state.Provider("a", "http://a", clk.t).RetryAt.Sub(clk.t)
+		clk.t = clk.t.Add(wait)
+		return wait
 	}
-	route := r.Route(Query{Model: "m"})
-	if got := order(route); got != "b/m c/m a/m" {
+	var waits []time.Duration
+	for range 9 {
+		waits = append(waits, fail())
+	}
+	want := []time.Duration{5, 10, 20, 40, 80, 160, 300, 300, 300}
+	for i := range want {
+		if waits[i] != want[i]*time.Second {
+			t.Errorf("pause %d is %v, want %v", i+1, waits[i], want[i]*time.Second)
+		}
+	}
+	admit(t, r, "a", "m").Report(Result{Verdict: Good})
+	clk.t = clk.t.Add(30 * time.Second)
+	if d := fail(); d != 5*time.Minute {
+		t.Errorf("a failure soon after the recovery: %v", d)
+	}
+	admit(t, r, "a", "m").Report(Result{Verdict: Good})
+	clk.t = clk.t.Add(time.Minute)
+	if d := fail(); d != 5*time.Second {
+		t.Errorf("a failure long after the recovery: %v", d)
+	}
+}
+
+func TestExactlyOneRequestProbes(t *testing.T) {
+	r, clk := newRouter(target("a", "", "m"), Target{Provider: "b", Endpoint: "http://b", Aliases: []string{"m"}, Tier: 2})
+	admit(t, r, "a", "m").Report(Result{Verdict: Capacity, RetryAfter: 10 * time.Second})
+	clk.t = clk.t.Add(10 * time.Second)
+	probe := admit(t, r, "a", "m")
+	if got := first(r, "m"); got != "b" {
+		t.Errorf("a second request goes to %s while one probes", got)
+	}
+	probe.Report(Result{Verdict: Neutral}) // its client left: nothing is known
+	probe = admit(t, r, "a", "m")
+	if e, ok := probe.Report(Result{Verdict: Capacity}); !ok || e.Kind != metrics.EventCooldown {
+		t.Errorf("a failed probe: %v %v", e, ok)
+	}
+	if got := first(r, "m"); got != "b" {
+		t.Errorf("after a failed probe the next goes to %s", got)
+	}
+	clk.t = clk.t.Add(time.Minute)
+	if e, ok := admit(t, r, "a", "m").Report(Result{Verdict: Good}); !ok || e.Kind != metrics.EventReturn {
+		t.Errorf("a good probe: %v %v", e, ok)
+	}
+	if got := first(r, "m"); got != "a" {
+		t.Errorf("after a good probe the next goes to %s", got)
+	}
+}
+
+func TestOnlyOneProbesUnderLoad(t *testing.T) {
+	r, clk := newRouter(target("a", "", "m"), Target{Provider: "b", Endpoint: "http://b", Aliases: []string{"m"}, Tier: 2})
+	r.o.Draw = rand.Float64
+	admit(t, r, "a", "m").Report(Result{Verdict: Capacity, RetryAfter: time.Second})
+	clk.t = clk.t.Add(time.Second)
+	var probes atomic.Int64
+	var wg sync.WaitGroup
+	for range 1000 {
+		wg.Go(func() {
+			if a, _ := r.Route(Query{Model: "m"}).Next(); a.Provider == "a" {
+				probes.Add(1) // and has not come back yet
+			}
+		})
+	}
+	wg.Wait()
+	if probes.Load() != 1 {
+		t.Errorf("%d requests probe", probes.Load())
+	}
+}
+
+func TestLastResort(t *testing.T) {
+	r, _ := newRouter(target("a", "", "m"), target("b", "", "m"), target("c", "", "m"))
+	for provider, after := range map[string]time.Duration{"a": 30, "b": 10, "c": 20} {
+		admit(t, r, provider, "m").Report(Result{Verdict: Capacity, RetryAfter: after * time.Second})
+	}
+	if got := order(r.Route(Query{Model: "m"})); got != "b/m c/m a/m" {
 		t.Errorf("order %s", got)
 	}
-	if got := route.ReadyIn(); got != 10*time.Second {
+	if got := r.ReadyIn(Query{Model: "m"}); got != 10*time.Second {
 		t.Errorf("ready in %v, want 10s", got)
+	}
+	if e, ok := admit(t, r, "c", "m").Report(Result{Verdict: Good}); !ok || e.Kind != metrics.EventReturn {
+		t.Errorf("a success of the last resort: %v %v", e, ok)
+	}
+	if got := order(r.Route(Query{Model: "m"})); got != "c/m b/m a/m" {
+		t.Errorf("the one that is well comes first: %s", got)
+	}
+	if got := r.ReadyIn(Query{Model: "m"}); got != 0 {
+		t.Errorf("ready in %v although one is well", got)
+	}
+}
+
+func TestLongStatedWaitsAreRespectedAfterOneTry(t *testing.T) {
+	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"))
+	for _, provider := range []string{"a", "b"} {
+		admit(t, r, provider, "m").Report(Result{Verdict: Capacity, RetryAfter: 10 * time.Minute})
+	}
+	if got := set(r.Route(Query{Model: "m"})); got != "a/m b/m" {
+		t.Errorf("the first request after: %q", got)
+	}
+	clk.t = clk.t.Add(30 * time.Second)
+	if got := set(r.Route(Query{Model: "m"})); got != "" {
+		t.Errorf("30 s later: %q", got)
+	}
+	clk.t = clk.t.Add(31 * time.Second)
+	if got := set(r.Route(Query{Model: "m"})); got != "a/m b/m" {
+		t.Errorf("a minute later: %q", got)
+	}
+}
+
+func TestPausesAreOnlyProlongedByTheUpstreamsWord(t *testing.T) {
+	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"))
+	one, two, three := admit(t, r, "a", "m"), admit(t, r, "a", "m"), admit(t, r, "a", "m") // together
+	if _, told := one.Report(Result{Verdict: Capacity, RetryAfter: time.Minute}); !told {
+		t.Error("the first is not told")
+	}
+	if _, told := two.Report(Result{Verdict: Capacity}); told {
+		t.Error("the second is told too")
+	}
+	three.Report(Result{Verdict: Capacity, RetryAfter: 2 * time.Minute})
+	if got := r.state.Provider("a", "http://a", clk.t).RetryAt.Sub(clk.t); got != 2*time.Minute {
+		t.Errorf("out for %v, want 2m", got)
 	}
 }
 
 func TestLoneCandidateIsTransparent(t *testing.T) {
-	r, clk := newRouter(target("a", "", "m"))
+	r, _ := newRouter(target("a", "", "m"))
 	for range 5 {
-		if events := pickOf(t, r, "a", "m").Report(Result{Verdict: Capacity, RetryAfter: time.Minute, Started: clk.t}); len(events) != 0 {
-			t.Fatalf("events %v", events)
+		a := admit(t, r, "a", "m")
+		if !a.Last || a.FirstByte(time.Hour) != time.Hour {
+			t.Error("it has a deadline of its own")
+		}
+		if e, ok := a.Report(Result{Verdict: Capacity, RetryAfter: time.Minute}); ok {
+			t.Fatalf("event %v", e)
 		}
 	}
-	if route := r.Route(Query{Model: "m"}); route.Decision.Candidates[0].Skipped != "" || route.ReadyIn() != 0 {
-		t.Errorf("the only candidate is left out: %+v", route.Decision)
+	if r.Route(Query{Model: "m"}).Decision.Candidates[0].Skipped != "" || r.ReadyIn(Query{Model: "m"}) != 0 {
+		t.Error("the only candidate is left out")
 	}
 }
 
 func TestLateSuccessDoesNotEndAPause(t *testing.T) {
 	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"))
-	long := clk.t // a stream that began before the 429
+	long := admit(t, r, "a", "m") // a stream that began before the 429
 	clk.t = clk.t.Add(time.Second)
-	pickOf(t, r, "a", "m").Report(Result{Verdict: Capacity, RetryAfter: time.Minute, Started: clk.t})
+	admit(t, r, "a", "m").Report(Result{Verdict: Capacity, RetryAfter: time.Minute})
 	clk.t = clk.t.Add(time.Second)
-	if events := pickOf(t, r, "a", "m").Report(Result{Verdict: Good, Started: long}); len(events) != 0 {
-		t.Errorf("an old stream's end brought %v", events)
+	if e, ok := long.Report(Result{Verdict: Good}); ok {
+		t.Errorf("an old stream's end brought %v", e)
 	}
-	if r.Route(Query{Model: "m"}).Picks[0].Provider != "b" {
+	if first(r, "m") != "b" {
 		t.Error("the pause is over")
 	}
-	events := pickOf(t, r, "a", "m").Report(Result{Verdict: Good, Started: clk.t})
-	if len(events) != 1 || events[0].Kind != metrics.EventReturn {
-		t.Errorf("a success of the last resort brought %v", events)
+}
+
+func TestUsualTimeToFirstTokenSetsTheLimit(t *testing.T) {
+	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"))
+	limit := func() time.Duration {
+		for { // until it is not the last one in line
+			a := admit(t, r, "a", "m")
+			defer a.Report(Result{Verdict: Neutral})
+			if !a.Last {
+				return a.FirstByte(time.Minute)
+			}
+		}
+	}
+	for range ttftEvidence - 1 {
+		admit(t, r, "a", "m").Report(Result{Verdict: Good, TTFT: 4 * time.Second})
+	}
+	if got := limit(); got != time.Minute {
+		t.Errorf("with little evidence %v", got)
+	}
+	admit(t, r, "a", "m").Report(Result{Verdict: Good, TTFT: 4 * time.Second})
+	if got := limit(); got < 23*time.Second || got > 25*time.Second {
+		t.Errorf("limit %v, want 6 × 4 s", got)
+	}
+	for range 50 {
+		admit(t, r, "a", "m").Report(Result{Verdict: Good, TTFT: 100 * time.Millisecond})
+	}
+	if got := limit(); got != leastPatience {
+		t.Errorf("limit %v, want the least", got)
+	}
+	clk.t = clk.t.Add(24 * time.Hour)
+	if got := limit(); got != time.Minute {
+		t.Errorf("a day later %v", got)
 	}
 }
 
 func TestStateOutlivesTheRouter(t *testing.T) {
-	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"))
-	pickOf(t, r, "a", "m").Report(Result{Verdict: Capacity, RetryAfter: time.Minute, Started: clk.t})
-	next := New([]Target{{Provider: "a", Endpoint: "http://a", Aliases: []string{"m"}, Weight: 100, Tier: 1},
-		{Provider: "b", Endpoint: "http://b", Aliases: []string{"m"}, Weight: 1, Tier: 1}}, r.state, r.o)
-	if got := next.Route(Query{Model: "m"}).Picks[0].Provider; got != "b" {
-		t.Errorf("the cooling provider comes first after a reload")
+	r, _ := newRouter(target("a", "", "m"), target("b", "", "m"))
+	admit(t, r, "a", "m").Report(Result{Verdict: Capacity, RetryAfter: time.Minute})
+	next := func(endpoint string) *Router {
+		return New([]Target{{Provider: "a", Endpoint: endpoint, Aliases: []string{"m"}, Weight: 100, Tier: 1},
+			{Provider: "b", Endpoint: "http://b", Aliases: []string{"m"}, Weight: 1, Tier: 2}}, r.state, r.o)
 	}
-	moved := New([]Target{{Provider: "a", Endpoint: "http://elsewhere", Aliases: []string{"m"}, Weight: 100, Tier: 1},
-		{Provider: "b", Endpoint: "http://b", Aliases: []string{"m"}, Weight: 1, Tier: 1}}, r.state, r.o)
-	if moved.Route(Query{Model: "m"}).Decision.Candidates[0].Skipped != "" {
+	if got := first(next("http://a"), "m"); got != "b" {
+		t.Error("the cooling provider comes first after a reload")
+	}
+	if got := first(next("http://elsewhere"), "m"); got != "a" {
 		t.Error("another endpoint inherits the pause")
 	}
 }
@@ -296,9 +480,10 @@ func BenchmarkRoute8(b *testing.B) {
 		t.Weight, t.Tier = float64(i+1), 1
 		targets = append(targets, t)
 	}
-	r := New(targets, NewState(), Options{Cooldown: time.Second, Now: time.Now, Draw: rand.Float64})
+	r := New(targets, NewState(), Options{Cooldown: time.Second})
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Route(Query{Model: "claude-sonnet-4-5"})
+		a, _ := r.Route(Query{Model: "claude-sonnet-4-5"}).Next()
+		a.Report(Result{Verdict: Good})
 	}
 }

@@ -1,241 +1,158 @@
 package routing
 
 import (
-	"fmt"
+	"math"
 	"sync"
 	"time"
-
-	"anyproxy/metrics"
 )
 
-const (
-	// strikesToCool is how many failures in a row, of a kind that says nothing
-	// about capacity, pause an upstream.
-	strikesToCool = 3
-	// credentialCooldown is how long a provider whose key was refused is left alone.
-	credentialCooldown = time.Minute
-	// upstreamsKept bounds the State where clients can make up model names.
-	upstreamsKept = 4096
-)
+// upstreamsKept bounds a State where clients can make up model names.
+const upstreamsKept = 4096
 
 // State is what is known about upstreams. It outlives a Router: names of
 // providers, endpoints and models tie it to the next one's targets.
 type State struct {
 	mu        sync.Mutex
-	upstreams map[[3]string]*upstream
-	accounts  map[[2]string]*pause
+	upstreams map[upstreamKey]*upstream
+	accounts  map[accountKey]*breaker
+}
+
+type accountKey struct{ provider, endpoint string }
+
+type upstreamKey struct {
+	accountKey
+	model string
 }
 
 // NewState returns a State that knows nothing.
 func NewState() *State {
-	return &State{upstreams: map[[3]string]*upstream{}, accounts: map[[2]string]*pause{}}
+	return &State{upstreams: map[upstreamKey]*upstream{}, accounts: map[accountKey]*breaker{}}
 }
 
-// pause is a time until which something is left out.
-type pause struct {
-	mu      sync.Mutex
-	since   time.Time // when it was imposed
-	until   time.Time
-	reason  string
-	strikes int  // failures in a row
-	refused bool // the account's key was refused
-}
-
-// upstream is one model of one provider; its provider's own pause is shared
-// with its other models.
+// upstream is one model of one provider. account is shared with the provider's
+// other models: it breaks when the provider cannot be reached or refuses its key.
 type upstream struct {
-	pause
-	account *pause
+	breaker
+	account *breaker
+	ttft    ttft
 }
 
 func (s *State) upstream(provider, endpoint, model string) *upstream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := [3]string{provider, endpoint, model}
+	key := upstreamKey{accountKey{provider, endpoint}, model}
 	if u := s.upstreams[key]; u != nil {
 		return u
 	}
 	if len(s.upstreams) >= upstreamsKept {
 		clear(s.upstreams)
 	}
-	account := s.accounts[[2]string{provider, endpoint}]
+	account := s.accounts[key.accountKey]
 	if account == nil {
-		account = &pause{}
-		s.accounts[[2]string{provider, endpoint}] = account
+		account = &breaker{}
+		s.accounts[key.accountKey] = account
 	}
 	u := &upstream{account: account}
 	s.upstreams[key] = u
 	return u
 }
 
-func (p *pause) get() (until time.Time, reason string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.until, p.reason
-}
-
 // readyAt is when the upstream may be asked, in the past when it may be now.
-func (u *upstream) readyAt() time.Time {
-	own, _ := u.get()
-	account, _ := u.account.get()
+func (u *upstream) readyAt(now time.Time) time.Time {
+	_, own, _, _ := u.view(now)
+	_, account, _, _ := u.account.view(now)
 	if account.After(own) {
 		return account
 	}
 	return own
 }
 
-// Verdict is what an outcome means for the upstream's standing.
-type Verdict uint8
-
-const (
-	Good      Verdict = iota // it answered
-	Neutral                  // the client left, or the request itself was at fault
-	Capacity                 // 429, 503, 529: it asks to be left alone
-	Faulty                   // 5xx, a broken answer, silence
-	Unreached                // the connection failed: all the provider's models suffer
-	Refused                  // the provider's key was refused
-)
-
-// Result is how an attempt on a Pick ended.
-type Result struct {
-	Verdict    Verdict
-	Started    time.Time     // when the attempt was sent
-	RetryAfter time.Duration // the upstream's own word, 0 = none
-	Reason     string        // in words, for people
-}
-
-// Report tells how an attempt on p ended. The returned events, none or one,
-// are for the operator.
-func (p Pick) Report(res Result) []metrics.Event {
-	now := p.r.o.Now()
-	switch res.Verdict {
-	case Good:
-		return p.good(res.Started)
-	case Neutral:
-		return nil
+// phase is the worse of the upstream's own and its account's.
+func (u *upstream) phase(now time.Time) phase {
+	own, _, _, _ := u.view(now)
+	account, _, _, _ := u.account.view(now)
+	if own == open || account == open {
+		return open
 	}
-	if p.alone {
-		return nil
-	}
-	switch res.Verdict {
-	case Capacity:
-		return p.cool(&p.upstream.pause, now, p.r.pauseFor(res.RetryAfter), res.Reason)
-	case Unreached:
-		return p.cool(p.upstream.account, now, p.r.o.Cooldown, res.Reason)
-	case Refused:
-		events := p.cool(p.upstream.account, now, credentialCooldown, res.Reason)
-		p.upstream.account.refuse()
-		return events
-	default:
-		if p.upstream.strike() < strikesToCool {
-			return nil
-		}
-		return p.cool(&p.upstream.pause, now, p.r.pauseFor(res.RetryAfter), res.Reason)
-	}
-}
-
-func (r *Router) pauseFor(retryAfter time.Duration) time.Duration {
-	if retryAfter <= 0 {
-		return r.o.Cooldown
-	}
-	return min(retryAfter, r.o.MaxRetryAfter)
-}
-
-func (p *pause) refuse() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.refused = true
-}
-
-func (p *pause) strike() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.strikes++
-	return p.strikes
-}
-
-// cool pauses what is at fault. A pause is never shortened, and one that
-// several requests run into together is told once.
-func (p Pick) cool(what *pause, now time.Time, d time.Duration, reason string) []metrics.Event {
-	what.mu.Lock()
-	defer what.mu.Unlock()
-	running := what.until.After(now)
-	if until := now.Add(d); until.After(what.until) {
-		what.since, what.until, what.reason = now, until, reason
-	}
-	if running || d <= 0 {
-		return nil
-	}
-	return []metrics.Event{{Kind: metrics.EventCooldown, Provider: p.Provider, Model: p.Model, For: d,
-		Text: fmt.Sprintf("out for %s, %s", d.Round(time.Second), reason)}}
-}
-
-// good ends every pause that was imposed before the attempt was sent: an
-// upstream that has answered since is well. One that was imposed while a long
-// answer was on its way stands.
-func (p Pick) good(started time.Time) []metrics.Event {
-	own, account := p.upstream.clear(started), p.upstream.account.clear(started)
-	if !own && !account {
-		return nil
-	}
-	return []metrics.Event{{Kind: metrics.EventReturn, Provider: p.Provider, Model: p.Model, Text: "answers again"}}
-}
-
-// clear reports whether there was a pause to end.
-func (p *pause) clear(started time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.since.After(started) {
-		return false
-	}
-	was := !p.until.IsZero()
-	p.since, p.until, p.reason, p.strikes, p.refused = time.Time{}, time.Time{}, "", 0, false
-	return was
+	return max(own, account)
 }
 
 // Standing is how a provider stands as a whole.
 type Standing struct {
-	RetryAt time.Time // when the last of its pauses ends, zero when there is none
-	Reason  string
-	Out     bool // nothing of it is available now
-	Refused bool // its key was refused
+	// RetryAt is when the last of its pauses ends, zero when none runs.
+	RetryAt  time.Time
+	Reason   string
+	HalfOpen bool // a pause is over and nothing has succeeded since
+	Refused  bool // its key was refused
 }
 
 // Provider tells how a provider stands now.
 func (s *State) Provider(name, endpoint string, now time.Time) Standing {
 	s.mu.Lock()
-	var models []*upstream
+	var breakers []*breaker
 	for key, u := range s.upstreams {
-		if key[0] == name && key[1] == endpoint {
-			models = append(models, u)
+		if key.accountKey == (accountKey{name, endpoint}) {
+			breakers = append(breakers, &u.breaker)
 		}
 	}
-	account := s.accounts[[2]string{name, endpoint}]
+	if account := s.accounts[accountKey{name, endpoint}]; account != nil {
+		breakers = append(breakers, account)
+	}
 	s.mu.Unlock()
 
 	var st Standing
-	if account != nil {
-		if until, reason := account.get(); until.After(now) {
-			st = Standing{RetryAt: until, Reason: reason, Out: true, Refused: account.isRefused()}
-		}
-	}
-	out := 0
-	for _, u := range models {
-		until, reason := u.get()
-		if !until.After(now) {
-			continue
-		}
-		out++
-		if until.After(st.RetryAt) {
+	for _, b := range breakers {
+		p, until, reason, refused := b.view(now)
+		switch {
+		case p == halfOpen:
+			st.HalfOpen = true
+		case p == open && until.After(st.RetryAt):
 			st.RetryAt, st.Reason = until, reason
 		}
+		st.Refused = st.Refused || p == open && refused
 	}
-	st.Out = st.Out || out > 0 && out == len(models)
 	return st
 }
 
-func (p *pause) isRefused() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.refused
+// ttft is a running mean of ln(time to first token), decayed with ttftTau.
+type ttft struct {
+	mu   sync.Mutex
+	sum  float64 // of ln seconds
+	n    float64
+	last time.Time
+}
+
+const (
+	ttftTau = 2 * time.Hour
+	// ttftEvidence is how many samples it takes to say what is usual.
+	ttftEvidence = 5
+	// An answer that has not begun after patience times its usual time, and
+	// leastPatience, is given up while another upstream stands by.
+	patience      = 6
+	leastPatience = 15 * time.Second
+)
+
+func (t *ttft) decayLocked(now time.Time) {
+	f := math.Exp(-float64(now.Sub(t.last)) / float64(ttftTau))
+	t.sum, t.n, t.last = t.sum*f, t.n*f, now
+}
+
+func (t *ttft) add(now time.Time, d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.decayLocked(now)
+	t.sum += math.Log(max(d.Seconds(), 0.001))
+	t.n++
+}
+
+// limit is how long to wait for response headers, at most the configured time.
+func (t *ttft) limit(now time.Time, configured time.Duration) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.decayLocked(now)
+	if t.n < ttftEvidence {
+		return configured
+	}
+	usual := time.Duration(math.Exp(t.sum/t.n) * float64(time.Second))
+	return min(max(patience*usual, leastPatience), configured)
 }

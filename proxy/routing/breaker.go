@@ -1,0 +1,169 @@
+package routing
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+const (
+	// strikesToOpen is how many failures in a row, of a kind that says nothing
+	// about capacity, open a breaker.
+	strikesToOpen = 3
+	// maxCooldown bounds a pause that nobody has asked for, however often it doubles.
+	maxCooldown = 5 * time.Minute
+	// strikesClear is how long a breaker must stay closed to forget its strikes.
+	strikesClear = time.Minute
+	// A stated wait of more than this is respected even as a last resort, once
+	// the upstream has been asked within it.
+	lastResortWait = time.Minute
+	// jitter spreads the pauses of several proxies: ±20 %.
+	jitter = 0.2
+)
+
+// phase is how a breaker stands.
+type phase uint8
+
+const (
+	closed   phase = iota
+	open           // left out until its time
+	halfOpen       // its time is over: exactly one request may try
+)
+
+// breaker guards one upstream, or what all upstreams of a provider share.
+type breaker struct {
+	mu      sync.Mutex
+	opened  time.Time // zero while it is closed
+	until   time.Time // when the pause ends
+	stated  bool      // the upstream asked for the pause itself
+	reason  string
+	refused bool      // the key was refused
+	probing bool      // the one request of half-open is under way
+	asked   time.Time // when it was last tried as a last resort
+	row     int       // failures in a row while closed
+	strikes int       // openings without a lasting recovery between
+	closed  time.Time // when it closed last
+}
+
+func (b *breaker) phaseLocked(now time.Time) phase {
+	switch {
+	case b.opened.IsZero():
+		return closed
+	case now.Before(b.until):
+		return open
+	default:
+		return halfOpen
+	}
+}
+
+// view returns how the breaker stands, until when, and why.
+func (b *breaker) view(now time.Time) (p phase, until time.Time, reason string, refused bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.phaseLocked(now), b.until, b.reason, b.refused
+}
+
+// admit asks to send one attempt; lastResort asks for it although the breaker
+// is not closed. probe tells that the attempt is the one of half-open, and must
+// be settled as such.
+func (b *breaker) admit(now time.Time, lastResort bool) (probe, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch p := b.phaseLocked(now); {
+	case p == closed:
+		return false, true
+	case p == halfOpen && !b.probing:
+		b.probing = true
+		return true, true
+	case !lastResort:
+		return false, false
+	}
+	if b.stated && b.until.Sub(now) > lastResortWait && !b.asked.IsZero() && now.Sub(b.asked) < lastResortWait {
+		return false, false
+	}
+	b.asked = now
+	return false, true
+}
+
+// release ends a probe that told nothing.
+func (b *breaker) release(probe bool) {
+	if probe {
+		b.mu.Lock()
+		b.probing = false
+		b.mu.Unlock()
+	}
+}
+
+// succeed closes the breaker, if it was opened before the attempt was sent, and
+// reports whether it did. One that was opened while a long answer was on its
+// way stays open.
+func (b *breaker) succeed(now, started time.Time, probe bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if probe {
+		b.probing = false
+	}
+	b.row = 0
+	if b.opened.IsZero() || b.opened.After(started) {
+		return false
+	}
+	b.opened, b.until, b.stated, b.reason, b.refused = time.Time{}, time.Time{}, false, "", false
+	b.closed, b.probing = now, false
+	return true
+}
+
+// failed counts a failure that opens the breaker only when it is one of a row,
+// and reports whether it is to be opened.
+func (b *breaker) failed(probe bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.row++
+	return probe || b.row >= strikesToOpen
+}
+
+// cause is why a breaker opens, and for how long.
+type cause struct {
+	stated  time.Duration // what the upstream asked for, 0 = nothing
+	base    time.Duration // the first pause where it asked for nothing; doubles with each strike
+	fixed   bool          // base does not double
+	draw    float64       // in [0,1), for the jitter
+	reason  string
+	refused bool
+}
+
+// trip opens the breaker and returns for how long, 0 when it was open already:
+// failures that came together count once, and a pause is only ever prolonged
+// by the upstream's own word.
+func (b *breaker) trip(now time.Time, probe bool, c cause) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if probe {
+		b.probing = false
+	}
+	if !b.opened.IsZero() && !probe {
+		if until := now.Add(c.stated); c.stated > 0 && until.After(b.until) {
+			b.until, b.stated, b.reason = until, true, c.reason
+		}
+		return 0
+	}
+	if now.Sub(b.closed) >= strikesClear && b.opened.IsZero() {
+		b.strikes = 0
+	}
+	b.strikes++
+	wait := c.stated
+	if wait <= 0 {
+		wait = c.pause(b.strikes)
+	}
+	b.opened, b.until, b.stated = now, now.Add(wait), c.stated > 0
+	b.reason, b.refused, b.row, b.asked = c.reason, c.refused, 0, time.Time{}
+	return wait
+}
+
+// pause is the cooldown of the given strike, counted from 1.
+func (c cause) pause(strike int) time.Duration {
+	d := float64(c.base)
+	if !c.fixed {
+		d = min(d*math.Pow(2, float64(strike-1)), float64(max(maxCooldown, c.base)))
+	}
+	return time.Duration(d * (1 - jitter + 2*jitter*c.draw))
+}
