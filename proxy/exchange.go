@@ -10,7 +10,6 @@ import (
 
 	"anyproxy/metrics"
 	"anyproxy/providers"
-	"anyproxy/providers/sse"
 	"anyproxy/proxy/routing"
 )
 
@@ -79,26 +78,7 @@ func (x *exchange) passedThrough(provider string, err *providers.Error) bool {
 func (x *exchange) attempt(p *routing.Attempt) *providers.Error {
 	x.attempts++
 	meter := x.meter(p)
-	ctx, cancel := context.WithCancelCause(x.r.Context())
-	defer cancel(nil)
-	limits := x.rt.providers[p.Provider].config.Timeouts
-	silence := p.FirstByte(limits.FirstByte)
-	if !x.req.Stream {
-		silence = limits.Total
-	}
-	watch := newWatch(cancel, silence, x.timeLeft())
-	defer watch.stop()
-
-	req := x.req
-	req.Model = p.Model
-	stream, err := x.rt.providers[p.Provider].Send(ctx, &req)
-	if err == nil {
-		defer stream.Close()
-		if x.req.Stream {
-			watch.setSilence(limits.Idle)
-		}
-		err = x.relay(p, stream, meter, watch)
-	}
+	stream, err := x.ask(p, meter)
 	failure := asError(p, err)
 	x.report(p, meter, stream, failure)
 	switch {
@@ -115,6 +95,33 @@ func (x *exchange) attempt(p *routing.Attempt) *providers.Error {
 		x.abort(failure)
 	}
 	return nil
+}
+
+// ask sends the request to one upstream and relays its answer. stream is the
+// answer, nil when there was none; it is closed.
+func (x *exchange) ask(p *routing.Attempt, meter *metrics.Attempt) (stream *providers.Stream, err error) {
+	defer x.contain(&err)
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	defer cancel(nil)
+	limits := x.rt.providers[p.Provider].config.Timeouts
+	silence := p.FirstByte(limits.FirstByte)
+	if !x.req.Stream {
+		silence = limits.Total
+	}
+	watch := newWatch(cancel, silence, x.timeLeft())
+	defer watch.stop()
+
+	req := x.req
+	req.Model = p.Model
+	stream, err = x.rt.providers[p.Provider].Send(ctx, &req)
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Close()
+	if x.req.Stream {
+		watch.setSilence(limits.Idle)
+	}
+	return stream, x.relay(p, stream, meter, watch)
 }
 
 // asError gives every failure the type that says what it means.
@@ -193,15 +200,13 @@ func (x *exchange) relay(p *routing.Attempt, stream *providers.Stream, meter *me
 // there is no way back. size is the length of a non-stream body.
 func (x *exchange) commit(p *routing.Attempt, stream *providers.Stream, size int) {
 	x.committed = true
-	if x.reply.settle() {
-		h := x.reply.w.Header()
+	x.reply.open(stream.Status, func(h http.Header) {
 		copyHeader(h, stream.Header)
 		x.stamp(h, p.Provider, p.Model)
 		if !x.req.Stream {
 			h.Set("Content-Length", strconv.Itoa(size))
 		}
-		x.reply.w.WriteHeader(stream.Status)
-	}
+	})
 	if x.rec != nil {
 		x.rec.Commit(stream.Status)
 	}
@@ -222,21 +227,16 @@ func copyHeader(dst, src http.Header) {
 	}
 }
 
-// abort ends a committed answer that cannot be completed: with the upstream's
-// own error event, else with one of ours, never with a silent cut. A non-stream
-// answer has no place for it; its connection is torn so that nobody takes it
-// for whole.
+// abort ends a committed answer that cannot be completed, with the upstream's
+// own error event where it sent one.
 func (x *exchange) abort(failure *providers.Error) {
 	status, message := failureWords(failure)
 	x.end(metrics.PhaseFailed, 0, message)
-	if !x.req.Stream {
-		panic(http.ErrAbortHandler)
-	}
 	body := failure.Body
 	if body == nil {
 		body = errorBody(x.id, status, x.s.redact.String(message))
 	}
-	_ = x.reply.write(sse.AppendEvent(nil, sse.Error, body)) // the client may be gone
+	x.reply.fail(status, body, func(http.Header) {})
 }
 
 // progress tells the meters what a frame brought.

@@ -7,6 +7,7 @@ import (
 
 	"anyproxy/metrics"
 	"anyproxy/providers"
+	"anyproxy/proxy/requestlog"
 	"anyproxy/proxy/routing"
 )
 
@@ -21,7 +22,18 @@ func (s *Server) countTokens(w http.ResponseWriter, c *call) {
 	s.exchange(w, c, providers.CountTokens)
 }
 
+// maxConcurrent is how many model requests are served at a time. It is far
+// above any honest use: each costs some 50 KB.
+const maxConcurrent = 16384
+
 func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.Endpoint) {
+	if s.serving.Add(1) > maxConcurrent {
+		s.serving.Add(-1)
+		w.Header().Set("Retry-After", "1")
+		writeError(w, c.id, refuse(statusOverloaded, "too many requests are being served"))
+		return
+	}
+	defer s.serving.Add(-1)
 	body, bad := readBody(w, c.Request)
 	if bad != nil {
 		writeError(w, c.id, bad)
@@ -37,12 +49,17 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 		return
 	}
 	stream := sc.stream && endpoint == providers.Messages
-	x := &exchange{s: s, rt: c.rt, r: c.Request, id: c.id, began: c.began, reply: newReply(w, stream, c.began),
+	var capture *requestlog.Capture
+	if endpoint == providers.Messages {
+		capture = s.log.Capture()
+	}
+	x := &exchange{s: s, rt: c.rt, r: c.Request, id: c.id, began: c.began, reply: newReply(w, stream, c.began, capture),
 		req: providers.Request{
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
 			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),
 		}}
 	defer x.reply.settle() // no ping may outlive the handler
+	defer x.isolate()
 	if endpoint == providers.Messages {
 		x.begin(c, sc)
 	}

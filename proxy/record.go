@@ -19,7 +19,6 @@ func (x *exchange) begin(c *call, sc scan) {
 		first.Key = c.key.name
 	}
 	x.rec = x.s.rec.Begin(first)
-	x.reply.capture = x.s.log.Capture()
 }
 
 // meter opens an attempt's record, nil for what is not a model request.

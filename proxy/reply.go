@@ -42,16 +42,18 @@ type reply struct {
 	capture *requestlog.Capture
 	wrote   time.Time // when the write deadline was last moved
 
-	mu        sync.Mutex // until it is committed: between the handler and the timer
-	timer     *time.Timer
-	opened    bool // headers of ours are sent
-	committed bool // content, or an error, is sent
+	mu      sync.Mutex // until it is committed: between the handler and the timer
+	timer   *time.Timer
+	opened  bool // headers are sent
+	settled bool // content, or an error, is sent: no more pings
 }
 
 // newReply starts the wait for content of a request that came at began.
-func newReply(w http.ResponseWriter, stream bool, began time.Time) *reply {
-	r := &reply{w: w, rc: http.NewResponseController(w), stream: stream}
+func newReply(w http.ResponseWriter, stream bool, began time.Time, capture *requestlog.Capture) *reply {
+	r := &reply{w: w, rc: http.NewResponseController(w), stream: stream, capture: capture}
 	if stream {
+		r.mu.Lock() // the timer may fire before it is stored
+		defer r.mu.Unlock()
 		r.timer = time.AfterFunc(openAfter-time.Since(began), r.ping)
 	}
 	return r
@@ -61,7 +63,7 @@ func newReply(w http.ResponseWriter, stream bool, began time.Time) *reply {
 func (r *reply) ping() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.committed {
+	if r.settled {
 		return
 	}
 	if !r.opened {
@@ -76,16 +78,27 @@ func (r *reply) ping() {
 	}
 }
 
-// settle ends the wait: nothing but the caller writes from here on. It reports
-// whether the headers can still be chosen.
-func (r *reply) settle() (headers bool) {
+// settle ends the wait: nothing but the caller writes from here on.
+func (r *reply) settle() {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.committed = true
-	return !r.opened
+	r.settled = true
+}
+
+// open settles the answer and sends its headers, as set by the caller, unless
+// some are sent.
+func (r *reply) open(status int, set func(http.Header)) (opened bool) {
+	r.settle()
+	if r.opened {
+		return false
+	}
+	r.opened = true
+	set(r.w.Header())
+	r.w.WriteHeader(status)
+	return true
 }
 
 // write sends bytes now.
@@ -108,17 +121,22 @@ func (r *reply) write(b []byte) error {
 	return nil
 }
 
-// fail ends the answer with an error: with a status while the headers are not
-// sent, else as the last event of the stream. set adds headers to the former.
+// fail ends the answer with an error: with a status while no headers are sent,
+// else as the last event of the stream, never with a silent cut. set adds
+// headers to the former. A non-stream answer that has begun has no place for an
+// error; its connection is torn so that nobody takes it for whole.
 func (r *reply) fail(status int, body []byte, set func(http.Header)) {
-	if !r.settle() {
-		_ = r.write(sse.AppendEvent(nil, "error", body)) // the client may be gone
-		return
+	opened := r.open(status, func(h http.Header) {
+		h.Set("Content-Type", "application/json")
+		set(h)
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+	})
+	switch {
+	case opened:
+		_ = r.write(body) // the client may be gone
+	case r.stream:
+		_ = r.write(sse.AppendEvent(nil, sse.Error, body))
+	default:
+		panic(http.ErrAbortHandler)
 	}
-	h := r.w.Header()
-	h.Set("Content-Type", "application/json")
-	set(h)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	r.w.WriteHeader(status)
-	_ = r.write(body) // the client may be gone
 }

@@ -24,6 +24,7 @@ type Server struct {
 	logger  *slog.Logger
 	redact  *redact.Redactor
 	o       Options
+	serving atomic.Int64 // model requests
 }
 
 // Options of a Server.
@@ -89,6 +90,7 @@ var routes = map[string]route{
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{Request: r, id: requestID(), began: time.Now(), rt: s.runtime.Load()}
 	w.Header()["X-Anyproxy-Request-Id"] = []string{c.id}
+	defer s.isolate(w, c.id)
 	if e := s.admit(c); e != nil {
 		writeError(w, c.id, e)
 		return

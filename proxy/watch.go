@@ -26,7 +26,8 @@ func newWatch(cancel context.CancelCauseFunc, silence, timeLeft time.Duration) *
 	w := &watch{cancel: cancel, start: time.Now()}
 	w.silence.Store(int64(silence))
 	w.deadline.Store(int64(max(timeLeft, 1)))
-	w.timer = time.AfterFunc(min(silence, timeLeft), w.check)
+	w.timer = time.AfterFunc(time.Hour, w.check)
+	w.timer.Reset(min(silence, timeLeft)) // it may fire at once, and must find itself stored
 	return w
 }
 
