@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"anyproxy/internal/cli"
-	_ "anyproxy/internal/noprobe" // before Bubble Tea's init, which would ask the terminal for its colours and wait
 )
 
 func main() {

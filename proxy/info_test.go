@@ -126,6 +126,8 @@ func TestBadRequestsAreRefusedBeforeAnyUpstream(t *testing.T) {
 		"model escaped 2x": {`{"model":"claude-x","m\u006fdel":"claude-y"}`, nil, 400, "twice"},
 		"stream string":    {`{"model":"claude-x","stream":"yes"}`, nil, 400, "stream"},
 		"too deep":         {`{"model":"claude-x","x":` + deep + `}`, nil, 400, "512"},
+		"too many blocks":  {`{"messages":[{"content":[` + strings.Repeat(`{},`, 10000) + `{}]}],"model":"claude-x"}`, nil, 400, "10000 content blocks"},
+		"bad message":      {`{"messages":[{"content":[{]}],"model":"claude-x"}`, nil, 400, "JSON"},
 		"gzip":             {streamRequest, []string{"Content-Encoding", "gzip"}, 415, "content-encoding"},
 		"unknown model":    {`{"model":"\u001b[31mnone"}`, nil, 404, "none"},
 	} {

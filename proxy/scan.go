@@ -14,6 +14,9 @@ import (
 // maxDepth bounds how deep a request's JSON may be nested.
 const maxDepth = 512
 
+// maxBlocks bounds how many content blocks a request may have.
+const maxBlocks = 10_000
+
 // scan is what the proxy needs to know of a request body. The body itself is
 // never decoded.
 type scan struct {
@@ -32,7 +35,17 @@ func scanBody(b []byte) (scan, *refusal) {
 		return s, badJSON(b, err)
 	}
 	seen := 0
-	for o.Next() {
+	for o.NextKey() {
+		if jsonscan.Is(o.Key, "messages") {
+			if end, blocks := countBlocks(b, o.Val.Start); blocks > maxBlocks {
+				return s, refuse(http.StatusBadRequest, "messages: more than "+strconv.Itoa(maxBlocks)+" content blocks")
+			} else if end > 0 {
+				o.Skip(end)
+			}
+		}
+		if !o.Finish() {
+			break
+		}
 		switch {
 		case jsonscan.Is(o.Key, "model"):
 			// Two values could be read as one by us and as the other by the
@@ -60,6 +73,44 @@ func scanBody(b []byte) (scan, *refusal) {
 		return s, refuse(http.StatusBadRequest, "model: a string that is not blank is required")
 	}
 	return s, nil
+}
+
+// countBlocks counts the content blocks of the messages at b[i] in the same pass
+// that checks them. end is the index behind the messages, 0 when they are not
+// what they should be: then whoever checks them next finds out.
+func countBlocks(b []byte, i int) (end, blocks int) {
+	messages, err := jsonscan.OpenArray(b, i, maxDepth-1)
+	if err != nil {
+		return 0, 0
+	}
+	for messages.NextValue() {
+		m, err := jsonscan.OpenObject(b, messages.Val.Start, maxDepth-2)
+		if err != nil {
+			continue
+		}
+		for m.NextKey() {
+			if !jsonscan.Is(m.Key, "content") {
+				continue
+			}
+			content, err := jsonscan.OpenArray(b, m.Val.Start, maxDepth-3)
+			if err != nil {
+				continue
+			}
+			for content.Next() {
+				blocks++
+			}
+			if content.Err() == nil {
+				m.Skip(content.End())
+			}
+		}
+		if m.Err() == nil {
+			messages.Skip(m.End())
+		}
+	}
+	if messages.Err() != nil {
+		return 0, blocks
+	}
+	return messages.End(), blocks
 }
 
 func badJSON(b []byte, err error) *refusal {

@@ -56,6 +56,8 @@ func FuzzScanBody(f *testing.F) {
 		`{"x":{"model":"no"},"mod\u0065l":"y","metadata":{"user_id":"{\"session_id\":\"s\"}"},"stream":null}`,
 		`{"model":"a","model":"b"}`, `{}`, `[]`, ``, `{"model":""}`, `{"model":"\ud800"}`, " {\"model\" :\t\"x\"} \n",
 		`{"stream":true,"stream":false,"model":"x"}`,
+		`{"messages":[{"role":"user","content":[{"type":"text"},1,[]]},{"content":"x"},5,{"content":{}}],"model":"x"}`,
+		`{"messages":[{"content":[{]}],"model":"x"}`, `{"messages":{"a":[}},"model":"x"}`,
 	} {
 		f.Add([]byte(s))
 	}

@@ -42,9 +42,14 @@ type Options struct {
 // New returns a Server for rt.
 func New(rt *Runtime, o Options) *Server {
 	s := &Server{rec: o.Recorder, log: o.Log, logger: o.Logger, redact: o.Redact, o: o}
-	s.runtime.Store(rt)
-	s.rec.SetProviders(rt.infos)
+	s.Apply(rt)
 	return s
+}
+
+// Apply serves rt from the next request on.
+func (s *Server) Apply(rt *Runtime) {
+	s.rec.SetProviders(rt.infos)
+	s.runtime.Store(rt)
 }
 
 // requestID names one request in headers, log and dashboard.

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+
+	_ "anyproxy/internal/noprobe" // before Bubble Tea's init, which would ask the terminal for its colours and wait
 )
 
 // Exit codes.

@@ -36,25 +36,31 @@ const (
 // program is the parts that serve runs side by side.
 type program struct {
 	flags  flags
-	config *config.Config
-	out    io.Writer
-	errw   io.Writer
-	logTo  *logging.Switch
-	logger *slog.Logger
-	redact *redact.Redactor
-	rec    *metrics.Recorder
-	log    *requestlog.Log
-	proxy  *proxy.Server
-	listen []net.Listener
+	getenv func(string) string
+	// terminal is set when there is a controlling terminal: SIGHUP then means
+	// that it is gone, else it asks for a reload.
+	terminal bool
+	config   *config.Config
+	built    *built
+	state    *routing.State
+	out      io.Writer
+	errw     io.Writer
+	logTo    *logging.Switch
+	logger   *slog.Logger
+	redact   *redact.Redactor
+	rec      *metrics.Recorder
+	log      *requestlog.Log
+	proxy    *proxy.Server
+	listen   []net.Listener
 }
 
 // serve runs the proxy until a signal comes, ctx ends or the dashboard is left.
 func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer) error {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	p := &program{flags: f, out: out, errw: errw, redact: redact.New(), logTo: logging.NewSwitch(errw)}
+	p := &program{flags: f, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw), terminal: hasTerminal()}
 	lines := logging.NewAsync(p.logTo)
 	defer lines.Close(time.Second)
 	var warning string
@@ -89,24 +95,33 @@ func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reade
 	for _, w := range warnings {
 		p.logger.Warn(w.String())
 	}
-	b, err := build(ctx, p.config, routing.NewState(), getenv, time.Now)
-	if err != nil {
+	p.state = routing.NewState()
+	if p.built, err = build(ctx, p.config, p.state, getenv, time.Now); err != nil {
 		return err
 	}
-	defer b.close()
-	p.redact.Set(b.secrets...)
-	for _, w := range b.warnings {
+	defer func() { p.built.close() }()
+	p.redact.Set(p.built.secrets...)
+	for _, w := range p.built.warnings {
 		p.logger.Warn(w)
 	}
-	if err := p.open(b, name); err != nil {
+	if err := p.open(name); err != nil {
 		return err
 	}
-	p.greet(b, name)
-	return p.run(ctx, b, signals, world, getenv, in)
+	p.greet(name)
+	return p.run(ctx, signals, world, in)
+}
+
+// hasTerminal reports whether this process has a controlling terminal.
+func hasTerminal() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	return tty.Close() == nil
 }
 
 // open takes the address and opens the request log.
-func (p *program) open(b *built, name string) (err error) {
+func (p *program) open(name string) (err error) {
 	addr, from := p.config.Listen, "listen"
 	if p.flags.listen != "" {
 		addr, from = p.flags.listen, p.flags.listenFrom
@@ -126,7 +141,7 @@ func (p *program) open(b *built, name string) (err error) {
 	}
 	p.rec = metrics.New(time.Now)
 	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: name})
-	p.proxy = proxy.New(b.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger,
+	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger,
 		Redact: p.redact, Version: Version(), Loopback: loopback})
 	return nil
 }
@@ -154,8 +169,8 @@ func (p *program) openLog() (*requestlog.Log, error) {
 }
 
 // greet says where the proxy is and how to use it.
-func (p *program) greet(b *built, name string) {
-	for _, line := range b.announce {
+func (p *program) greet(name string) {
+	for _, line := range p.built.announce {
 		fmt.Fprintln(p.errw, line)
 	}
 	if p.flags.tui {
@@ -217,7 +232,7 @@ func usesLogin(c *config.Config) bool {
 }
 
 // run serves until something ends it, then drains.
-func (p *program) run(ctx context.Context, b *built, signals <-chan os.Signal, world *demo, getenv func(string) string, in io.Reader) error {
+func (p *program) run(ctx context.Context, signals <-chan os.Signal, world *demo, in io.Reader) error {
 	base, interrupt := context.WithCancelCause(context.Background())
 	defer interrupt(nil)
 	server := newServer(p.proxy)
@@ -233,13 +248,13 @@ func (p *program) run(ctx context.Context, b *built, signals <-chan os.Signal, w
 	clients := make(chan struct{})
 	go func() {
 		defer close(clients)
-		world.runClients(ctx, "http://"+p.listen[0].Addr().String(), b.firstKey, p.config)
+		world.runClients(ctx, "http://"+p.listen[0].Addr().String(), p.built.firstKey, p.config)
 	}()
 	screen := make(chan error, 1)
 	if p.flags.tui {
 		go func() {
 			defer close(screen) // so that whoever looks later does not wait
-			screen <- p.dashboard(ctx, getenv, in)
+			screen <- p.dashboard(ctx, in)
 		}()
 	}
 
@@ -272,6 +287,10 @@ func (p *program) wait(ctx context.Context, signals <-chan os.Signal, screen <-c
 		case <-ctx.Done():
 			return nil
 		case sig := <-signals:
+			if sig == syscall.SIGHUP && !p.terminal {
+				p.reload(ctx)
+				continue
+			}
 			p.logger.Info("signal received, draining", "signal", sig.String())
 			return nil
 		case err := <-screen:
@@ -316,9 +335,9 @@ func (p *program) drain(server *http.Server, interrupt context.CancelCauseFunc, 
 
 // dashboard shows the screen while it lasts. Nothing else may write to the
 // terminal meanwhile.
-func (p *program) dashboard(ctx context.Context, getenv func(string) string, in io.Reader) error {
+func (p *program) dashboard(ctx context.Context, in io.Reader) error {
 	p.logTo.Set(io.Discard)
-	return tui.Run(ctx, tui.Options{Source: p.proxy, In: in, Out: p.out, Getenv: getenv,
+	return tui.Run(ctx, tui.Options{Source: p.proxy, In: in, Out: p.out, Getenv: p.getenv,
 		ASCII: p.flags.ascii, NoMotion: p.flags.noMotion, Now: time.Now})
 }
 

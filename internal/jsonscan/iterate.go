@@ -3,7 +3,7 @@ package jsonscan
 // walk is what the two iterators share: where in a container they are.
 type walk struct {
 	// Val is where the value stands that the iterator is at. Behind
-	// Object.NextKey only its Start is known.
+	// Object.NextKey and Array.NextValue only its Start is known.
 	Val Span
 
 	b       []byte
@@ -48,6 +48,13 @@ func (w *walk) Err() error {
 // End is the index just behind the container, known once Next has returned
 // false without an error.
 func (w *walk) End() int { return w.i }
+
+// Skip tells the iterator that the value at Val.Start has been checked by the
+// caller and ends at end.
+func (w *walk) Skip(end int) { w.i, w.Val.End, w.pending = end, end, false }
+
+// Finish checks the value at Val.Start, so that Raw gives it.
+func (w *walk) Finish() bool { return w.finish() }
 
 func (w *walk) fail(i int, f fault) bool {
 	w.i, w.fault, w.state = i, f, closed
@@ -122,13 +129,6 @@ func (o *Object) NextKey() bool {
 	return true
 }
 
-// Skip tells the iterator that NextKey's value has been checked by the caller
-// and ends at end.
-func (o *Object) Skip(end int) { o.i, o.Val.End, o.pending = end, end, false }
-
-// Finish checks NextKey's value, so that Raw gives it.
-func (o *Object) Finish() bool { return o.finish() }
-
 // An Array iterates over the elements of a JSON array.
 type Array struct{ walk }
 
@@ -140,10 +140,15 @@ func OpenArray(b []byte, i, maxDepth int) (Array, error) {
 }
 
 // Next goes to the next element and checks it.
-func (a *Array) Next() bool {
+func (a *Array) Next() bool { return a.NextValue() && a.finish() }
+
+// NextValue goes to the next element without looking at it, for a caller that
+// opens it itself and says with Skip where it ended. One that is not skipped is
+// checked by the next call of NextValue, Next or Finish.
+func (a *Array) NextValue() bool {
 	if !a.step(']') {
 		return false
 	}
 	a.Val, a.pending = Span{Start: a.i}, true
-	return a.finish()
+	return true
 }

@@ -1,0 +1,10 @@
+//go:build unix && !linux
+
+package cli
+
+import "testing"
+
+func runOnTerminal(t *testing.T, _, _ string) {
+	t.Helper()
+	t.Skip("LOUD: pseudo-terminals are opened on Linux only")
+}
