@@ -12,6 +12,7 @@ const (
 	EventExhausted  EventKind = "exhausted"  // a request found no upstream that answers
 	EventAborted    EventKind = "aborted"    // an answer broke off after the client had got content
 	EventCredential EventKind = "credential" // Provider refused its key
+	EventBudget     EventKind = "budget"     // a daily limit is near or reached, told by Text
 	EventConfig     EventKind = "config"     // the configuration, told by Text
 )
 

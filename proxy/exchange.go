@@ -23,6 +23,7 @@ type exchange struct {
 	s     *Server
 	rt    *Runtime
 	r     *http.Request
+	key   *clientKey // nil without client keys
 	id    string
 	began time.Time
 	req   providers.Request

@@ -100,7 +100,9 @@ func (x *exchange) report(p *routing.Attempt, meter *metrics.Attempt, stream *pr
 			res.Verdict = routing.Neutral
 		}
 	}
-	res.TTFT = x.recordAttempt(meter, out, stream, failure).TTFT
+	done := x.recordAttempt(meter, out, stream, failure)
+	x.charge(p.Provider, p.Model, done.Tokens)
+	res.TTFT = done.TTFT
 	if e, ok := p.Report(res); ok {
 		e.Request = x.id
 		x.s.event(e)
@@ -192,7 +194,7 @@ const notExhausted = -1
 // refuse answers with an error of our own and ends the request.
 func (x *exchange) refuse(e *refusal) {
 	x.end(metrics.PhaseFailed, e.status, e.message)
-	x.reply.fail(e.status, errorBody(x.id, e.status, e.message), func(http.Header) {})
+	x.reply.fail(e.status, errorBody(x.id, e.status, e.message), e.setHeader)
 }
 
 // maxRetryAfter is the longest wait worth telling: Claude Code sleeps up to

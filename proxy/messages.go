@@ -29,8 +29,7 @@ const maxConcurrent = 16384
 func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.Endpoint) {
 	if s.serving.Add(1) > maxConcurrent {
 		s.serving.Add(-1)
-		w.Header().Set("Retry-After", "1")
-		writeError(w, c.id, refuse(statusOverloaded, "too many requests are being served"))
+		writeError(w, c.id, &refusal{statusOverloaded, "too many requests are being served", "1"})
 		return
 	}
 	defer s.serving.Add(-1)
@@ -53,7 +52,7 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 	if endpoint == providers.Messages {
 		capture = s.log.Capture()
 	}
-	x := &exchange{s: s, rt: c.rt, r: c.Request, id: c.id, began: c.began, reply: newReply(w, stream, c.began, capture),
+	x := &exchange{s: s, rt: c.rt, r: c.Request, key: c.key, id: c.id, began: c.began, reply: newReply(w, stream, c.began, capture),
 		req: providers.Request{
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
 			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),
@@ -63,8 +62,12 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 	if endpoint == providers.Messages {
 		x.begin(c, sc)
 	}
-	x.query = routing.Query{Model: sc.model, Provider: c.Header.Get("X-Anyproxy-Provider")}
-	route, bad := c.rt.route(x.query)
+	if bad := x.overBudget(); bad != nil {
+		x.refuse(bad)
+		return
+	}
+	x.query = routing.Query{Model: sc.model, Provider: c.Header.Get("X-Anyproxy-Provider"), Skip: x.skip}
+	route, bad := x.route()
 	if bad != nil {
 		x.refuse(bad)
 		return
@@ -76,15 +79,18 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 }
 
 // route asks the router, and refuses what nobody can serve.
-func (rt *Runtime) route(q routing.Query) (*routing.Route, *refusal) {
-	if _, known := rt.providers[q.Provider]; q.Provider != "" && !known {
+func (x *exchange) route() (*routing.Route, *refusal) {
+	q := x.query
+	if _, known := x.rt.providers[q.Provider]; q.Provider != "" && !known {
 		return nil, refuse(http.StatusBadRequest,
 			fmt.Sprintf("x-anyproxy-provider: no usable provider is called %s (asked for the model %s)", quoted(q.Provider), quoted(q.Model)))
 	}
-	route := rt.router.Route(q)
+	route := x.rt.router.Route(q)
 	switch {
 	case route.Len() > 0:
 		return route, nil
+	case len(route.Decision.Candidates) > 0:
+		return nil, x.s.spentRefusal("the daily budget of every provider for this model is spent")
 	case q.Provider != "":
 		return nil, refuse(http.StatusBadRequest,
 			fmt.Sprintf("x-anyproxy-provider: provider %s does not serve the model %s", quoted(q.Provider), quoted(q.Model)))

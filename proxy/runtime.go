@@ -34,12 +34,15 @@ type Key struct {
 	Name   string
 	Value  config.Secret
 	Models []string // patterns of the models it may ask for; none = all
+	// DailyBudget in dollars; 0 = no limit.
+	DailyBudget float64
 }
 
 type clientKey struct {
-	name   string
-	sum    [sha256.Size]byte
-	models []string
+	name        string
+	sum         [sha256.Size]byte
+	models      []string
+	dailyBudget float64
 }
 
 // Wiring is what a Runtime is built from.
@@ -65,7 +68,7 @@ func NewRuntime(w Wiring) *Runtime {
 		rt.infos = append(rt.infos, providerInfo(w.Config, p, w.Unusable[p.Name]))
 	}
 	for _, k := range w.Keys {
-		rt.keys = append(rt.keys, clientKey{name: k.Name, sum: sha256.Sum256([]byte(k.Value.Reveal())), models: k.Models})
+		rt.keys = append(rt.keys, clientKey{name: k.Name, sum: sha256.Sum256([]byte(k.Value.Reveal())), models: k.Models, dailyBudget: k.DailyBudget})
 	}
 	rt.router = routing.New(rt.targets(), w.State, w.Routing)
 	return rt

@@ -13,6 +13,7 @@ import (
 
 	"anyproxy/internal/redact"
 	"anyproxy/metrics"
+	"anyproxy/metrics/ledger"
 	"anyproxy/proxy/requestlog"
 )
 
@@ -24,6 +25,7 @@ type Server struct {
 	logger  *slog.Logger
 	redact  *redact.Redactor
 	o       Options
+	ledger  *ledger.Ledger
 	serving atomic.Int64 // model requests
 }
 
@@ -41,7 +43,7 @@ type Options struct {
 
 // New returns a Server for rt.
 func New(rt *Runtime, o Options) *Server {
-	s := &Server{rec: o.Recorder, log: o.Log, logger: o.Logger, redact: o.Redact, o: o}
+	s := &Server{rec: o.Recorder, log: o.Log, logger: o.Logger, redact: o.Redact, o: o, ledger: ledger.New(time.Now)}
 	s.Apply(rt)
 	return s
 }

@@ -106,6 +106,7 @@ func build(ctx context.Context, c *config.Config, state *routing.State, getenv f
 			"configure at least one provider of type anthropic")
 	}
 	b.warnings = append(b.warnings, inert(c)...)
+	b.warnings = append(b.warnings, unpriced(c)...)
 	b.runtime = proxy.NewRuntime(w)
 	return b, nil
 }
@@ -139,7 +140,7 @@ func (b *built) provider(ctx context.Context, p config.Provider, getenv func(str
 }
 
 func (b *built) clientKey(ctx context.Context, k config.ClientKey, getenv func(string) string) (proxy.Key, error) {
-	key := proxy.Key{Name: k.Name, Models: k.Models}
+	key := proxy.Key{Name: k.Name, Models: k.Models, DailyBudget: k.DailyBudget}
 	if k.Key.Kind == config.SecretRandom {
 		key.Value = config.NewSecret(randomKey())
 		b.announce = append(b.announce, fmt.Sprintf("client key %s: %s", k.Name, key.Value.Reveal()))
@@ -186,14 +187,9 @@ func inert(c *config.Config) []string {
 	note("routing.affinity", c.Routing.Affinity != d.Routing.Affinity)
 	note("routing.switchback", c.Routing.Switchback != d.Routing.Switchback)
 	note("retry.retrySameProvider", c.Retry.RetrySameProvider)
-	note("budget", c.Budget != d.Budget)
 	note("alerts", c.Alerts.FallbackRate != 0 || c.Alerts.P95Latency != 0 || c.Alerts.Webhook.Kind != config.SecretNone)
 	note("state", c.State != d.State)
-	for _, k := range c.APIKeys {
-		note("apiKeys["+k.Name+"].dailyBudget", k.DailyBudget != 0)
-	}
 	for _, p := range c.Providers {
-		note("providers."+p.Name+".dailyBudget", p.DailyBudget != 0)
 		note("providers."+p.Name+".maxConcurrent", p.MaxConcurrent != 0)
 	}
 	note("models[].capabilities", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.Capabilities != config.Capabilities{} }))
@@ -201,4 +197,20 @@ func inert(c *config.Config) []string {
 		return nil
 	}
 	return []string{"this version checks but does not act on: " + strings.Join(keys, ", ")}
+}
+
+// unpriced tells of limits that cannot be kept because a model has no price.
+func unpriced(c *config.Config) []string {
+	limited := c.Budget.Daily > 0 || slices.ContainsFunc(c.APIKeys, func(k config.ClientKey) bool { return k.DailyBudget > 0 })
+	var names []string
+	for _, m := range c.Models {
+		p := c.Provider(m.Provider)
+		if m.Price == nil && p != nil && p.Billing != config.BillingSubscription && (limited || p.DailyBudget > 0) {
+			names = append(names, describeTarget(m))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{"budget: no price is set for " + strings.Join(names, ", ") + ": what they cost is not counted"}
 }

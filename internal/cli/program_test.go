@@ -163,6 +163,25 @@ func writeFile(t testing.TB, name, text string) string {
 	return path
 }
 
+// edit replaces texts of a file, each of which must be there.
+func edit(t testing.TB, path string, oldNew ...string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	for i := 0; i < len(oldNew); i += 2 {
+		if !strings.Contains(text, oldNew[i]) {
+			t.Fatalf("%s does not hold %q", path, oldNew[i])
+		}
+		text = strings.ReplaceAll(text, oldNew[i], oldNew[i+1])
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // logLines reads a request log.
 func logLines(t testing.TB, path string) (lines []map[string]any) {
 	t.Helper()

@@ -58,6 +58,8 @@ func New(targets []Target, state *State, o Options) *Router {
 type Query struct {
 	Model    string
 	Provider string // the only provider to use, "" = any
+	// Skip says why a provider must not be asked, "" = it may be; nil = all may.
+	Skip func(provider string) string
 }
 
 // candidate is a target that can serve a request.
@@ -68,6 +70,7 @@ type candidate struct {
 	phase    phase
 	ready    time.Time
 	key      float64 // its place in the draw, smallest first
+	skipped  string  // why it must not be asked
 }
 
 // Route is the order in which a request tries its candidates. It belongs to
@@ -78,6 +81,7 @@ type Route struct {
 	ahead     []candidate // to be asked in turn
 	rest      []candidate // left out, unless nobody else answers
 	desperate bool        // ahead holds the last resort
+	skipped   []candidate // not to be asked at all
 	total     int
 }
 
@@ -91,7 +95,12 @@ func (r *Router) Route(q Query) *Route {
 			continue
 		}
 		c := r.candidate(t, q.Model, now)
-		if c.phase == open {
+		if q.Skip != nil {
+			c.skipped = q.Skip(t.Provider)
+		}
+		if c.skipped != "" {
+			route.skipped = append(route.skipped, c)
+		} else if c.phase == open {
 			route.rest = append(route.rest, c)
 		} else {
 			route.ahead = append(route.ahead, c)
@@ -126,11 +135,11 @@ func (r *Router) candidate(t *Target, asked string, now time.Time) candidate {
 
 // describe writes the candidates into the Decision.
 func (r *Route) describe() {
-	r.Decision.Candidates = make([]metrics.Candidate, 0, r.total)
-	for _, list := range [][]candidate{r.ahead, r.rest} {
+	r.Decision.Candidates = make([]metrics.Candidate, 0, r.total+len(r.skipped))
+	for _, list := range [...][]candidate{r.ahead, r.rest, r.skipped} {
 		for _, c := range list {
-			m := metrics.Candidate{Provider: c.Provider, Model: c.model, Tier: c.Tier, Weight: c.Weight}
-			if c.phase == open && r.total > 1 {
+			m := metrics.Candidate{Provider: c.Provider, Model: c.model, Tier: c.Tier, Weight: c.Weight, Skipped: c.skipped}
+			if m.Skipped == "" && c.phase == open && r.total > 1 {
 				m.Skipped = "cooling"
 			}
 			r.Decision.Candidates = append(r.Decision.Candidates, m)
@@ -138,7 +147,7 @@ func (r *Route) describe() {
 	}
 }
 
-// Len is the number of candidates.
+// Len is the number of candidates that may be asked.
 func (r *Route) Len() int { return r.total }
 
 // Next admits the next attempt, which must be reported. When every candidate
@@ -189,7 +198,7 @@ func (r *Router) ReadyIn(q Query) time.Duration {
 	now := r.o.Now()
 	soonest := time.Duration(math.MaxInt64)
 	for _, t := range found {
-		if q.Provider != "" && t.Provider != q.Provider {
+		if q.Provider != "" && t.Provider != q.Provider || q.Skip != nil && q.Skip(t.Provider) != "" {
 			continue
 		}
 		u := r.state.upstream(t.Provider, t.Endpoint, t.upstreamModel(q.Model))
