@@ -211,6 +211,18 @@ func (x *exchange) commit(p *routing.Attempt, stream *providers.Stream, size int
 	if x.rec != nil {
 		x.rec.Commit(stream.Status)
 	}
+	if !x.s.log.KeepsBodies() {
+		x.dropBody()
+	}
+}
+
+// dropBody gives the request's body back: nobody will be sent it any more. A
+// long stream then does not hold the memory of a long conversation.
+func (x *exchange) dropBody() {
+	if x.req.Body != nil {
+		x.req.Body.Release()
+		x.req.Body = nil
+	}
 }
 
 // stamp says, in headers, where the answer came from.

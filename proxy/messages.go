@@ -38,12 +38,12 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 		writeError(w, c.id, bad)
 		return
 	}
-	defer body.Release()
 	sc, bad := scanBody(body.Bytes())
 	if bad == nil && !c.key.allows(sc.model) {
 		bad = refuse(http.StatusForbidden, "this client key may not ask for the model "+quoted(sc.model))
 	}
 	if bad != nil {
+		body.Release()
 		writeError(w, c.id, bad)
 		return
 	}
@@ -57,6 +57,7 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
 			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),
 		}}
+	defer x.dropBody()
 	defer x.reply.settle() // no ping may outlive the handler
 	defer x.isolate()
 	if endpoint == providers.Messages {

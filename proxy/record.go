@@ -54,7 +54,11 @@ func (x *exchange) end(phase metrics.Phase, status int, told string) {
 		return
 	}
 	rec := x.rec.End(phase, status, told)
-	x.s.log.Request(rec, x.r.Header, x.req.Body.Bytes())
+	var body []byte
+	if x.req.Body != nil {
+		body = x.req.Body.Bytes()
+	}
+	x.s.log.Request(rec, x.r.Header, body)
 	level := slog.LevelInfo
 	if phase == metrics.PhaseFailed {
 		level = slog.LevelWarn

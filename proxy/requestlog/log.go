@@ -140,6 +140,9 @@ func (l *Log) Close(ctx context.Context) error {
 	}
 }
 
+// KeepsBodies reports whether Request and Attempt may want bodies.
+func (l *Log) KeepsBodies() bool { return l != nil && l.opts.Bodies != config.BodiesNone }
+
 // kept returns body when the mode keeps it for a line that failed or not.
 func (l *Log) kept(body []byte, failed bool) []byte {
 	if l.opts.Bodies == config.BodiesNone || l.opts.Bodies == config.BodiesErrors && !failed {
