@@ -53,8 +53,8 @@ func TestClaudeCode(t *testing.T) {
 			first := startUpstream(t, simulator.Conversation(simulator.Answer{}))
 			second := startUpstream(t, simulator.Conversation(simulator.Answer{}))
 			c.check(t, newClient(t, startProxy(t, first.URL(), second.URL())))
-			checkRequests(t, "first", first, c.asks)
-			checkRequests(t, "second", second, 0)
+			checkRequests(t, "first", first, c.asks, c.asks)
+			checkRequests(t, "second", second, 0, 0)
 		})
 	}
 }
@@ -65,7 +65,7 @@ func TestClaudeCodeShowsItsKeyAsBearer(t *testing.T) {
 	c := newClient(t, startProxy(t, first.URL(), first.URL()))
 	c.bearer = true
 	turns["plain"].check(t, c)
-	checkRequests(t, "first", first, 1)
+	checkRequests(t, "first", first, 1, 1)
 }
 
 // A thinking block goes back with the signature that it came with, or the real
@@ -83,7 +83,7 @@ func TestClaudeCodeReturnsThinking(t *testing.T) {
 	if got := c.claude("go"); got.Result != "Done." {
 		t.Errorf("got %+v, want the result Done.", got)
 	}
-	last := checkRequests(t, "first", first, 2)
+	last := checkRequests(t, "first", first, 2, 2)
 	if !strings.Contains(string(last.Body), `"signature":"`+thought.Signature()+`"`) {
 		t.Error("the second turn does not hold the signature of the first")
 	}
@@ -120,8 +120,8 @@ func TestClaudeCodeNeverSeesAFirstProviderDown(t *testing.T) {
 				first := startUpstream(t, simulator.Conversation(simulator.Answer{Faults: []simulator.Fault{fault}}))
 				second := startUpstream(t, simulator.Conversation(simulator.Answer{}))
 				turns[ask].check(t, newClient(t, startProxy(t, first.URL(), second.URL())))
-				checkRequests(t, "first", first, 1) // and then it cools down
-				checkRequests(t, "second", second, turns[ask].asks)
+				checkRequests(t, "first", first, 1, turns[ask].asks) // whether it is tried again is a matter of routing
+				checkRequests(t, "second", second, turns[ask].asks, turns[ask].asks)
 			})
 		}
 	}
@@ -135,8 +135,8 @@ func TestClaudeCodeRepairsAnAnswerThatBrokeAfterContent(t *testing.T) {
 	first := startUpstream(t, simulator.Conversation(simulator.Answer{Faults: []simulator.Fault{fault}}))
 	second := startUpstream(t, simulator.Conversation(simulator.Answer{}))
 	turns["plain"].check(t, newClient(t, startProxy(t, first.URL(), second.URL())))
-	checkRequests(t, "first", first, 1)
-	if again := checkRequests(t, "second", second, 1); again.Ask().Stream {
+	checkRequests(t, "first", first, 1, 2)
+	if again := checkRequests(t, "second", second, 1, 1); again.Ask().Stream {
 		t.Error("the second request streams")
 	}
 }
@@ -175,8 +175,8 @@ func TestSDKNeverSeesAFirstProviderDown(t *testing.T) {
 			if m := got.Message; len(m.Content) != 1 || m.Content[0].Text != "You said: say hi" || strings.Join(got.Texts, "") != m.Content[0].Text {
 				t.Errorf("got %+v with the texts %q", m, got.Texts)
 			}
-			checkRequests(t, "first", first, 1)
-			checkRequests(t, "second", second, 1)
+			checkRequests(t, "first", first, 1, 1)
+			checkRequests(t, "second", second, 1, 1)
 		})
 	}
 }
@@ -195,13 +195,12 @@ func TestSDKIsToldOfAFailureAfterContent(t *testing.T) {
 	if text := strings.Join(got.Texts, ""); text == "" || !strings.HasPrefix("You said: say hi", text) {
 		t.Errorf("got the text %q, want the beginning of the first provider's", text)
 	}
-	checkRequests(t, "second", second, 0)
+	checkRequests(t, "second", second, 0, 0)
 }
 
 // checkRequests counts the model requests that reached an upstream, and sees
-// that each carries the provider's key and nothing of the client's. It returns
-// the last one.
-func checkRequests(t *testing.T, provider string, u *simulator.Upstream, want int) *simulator.Received {
+// that each carries the provider's key and not the client's. It returns the last one.
+func checkRequests(t *testing.T, provider string, u *simulator.Upstream, least, most int) *simulator.Received {
 	t.Helper()
 	var last *simulator.Received
 	n := 0
@@ -219,8 +218,8 @@ func checkRequests(t *testing.T, provider string, u *simulator.Upstream, want in
 			t.Errorf("%s was shown the client's key", provider)
 		}
 	}
-	if n != want {
-		t.Errorf("%s got %d model requests, want %d", provider, n, want)
+	if n < least || n > most {
+		t.Errorf("%s got %d model requests, want %d to %d", provider, n, least, most)
 	}
 	return last
 }

@@ -47,8 +47,8 @@ type ProviderInfo struct {
 	Off                  string // why it cannot be used, "" = it can
 }
 
-// provider is the live side of a ProviderInfo. Its mutex is never held
-// together with another one's, but for Request.mu, which is taken first.
+// provider is the live side of a ProviderInfo. Its mutex may be taken while
+// Recorder.mu is held, never the other way round, and never with a Request's.
 type provider struct {
 	info ProviderInfo
 
@@ -259,10 +259,16 @@ func (r *Recorder) lookup(name string) *provider {
 	return &provider{info: ProviderInfo{Name: name}, models: map[string]*density{}}
 }
 
-// density returns the model's running average. The caller holds p.mu.
+// modelsKept bounds the models of a provider whose alias lets clients make up names.
+const modelsKept = 256
+
+// densityLocked returns the model's running average.
 func (p *provider) densityLocked(model string) *density {
 	d := p.models[model]
 	if d == nil {
+		if len(p.models) >= modelsKept {
+			clear(p.models)
+		}
 		const usual = 4 // bytes of English text or code per token
 		d = &density{bytesPerToken: usual}
 		p.models[model] = d

@@ -51,6 +51,9 @@ type ProviderView struct {
 	Endpoint string    `json:"endpoint"`
 	State    State     `json:"state"`
 	RetryAt  time.Time `json:"retry_at,omitzero"` // when a cooling provider is asked again
+	// Out is set when nothing of it is available. A provider can be cooling for
+	// one of its models and serve the others.
+	Out bool `json:"out"`
 	// TPS is what all its streams bring together now. Tokens of running streams
 	// are estimated from bytes until the upstream has reported them.
 	TPS float64 `json:"tps"`

@@ -29,8 +29,8 @@ var classNames = [...]string{"invalid_request", "rate_limited", "overloaded", "s
 
 func (c Class) String() string { return classNames[c] }
 
-// Fallback reports whether another upstream may succeed where this one failed
-// (design: HTTP, "Fallback on").
+// Fallback reports whether another upstream may succeed where this one failed:
+// on all that is not the request's own fault or its client's leaving.
 func (c Class) Fallback() bool { return c != ClassInvalid && c != ClassCanceled }
 
 // ClassOf gives the class of an upstream's error status.

@@ -17,7 +17,7 @@ func (s *Server) admit(c *call) *refusal {
 	if s.o.Loopback && !localHost(c.Host) && !listed(allowed, c.Host) {
 		return refuse(http.StatusForbidden, "this Host name is not served; add it to allowedHosts if it should be")
 	}
-	if origin := c.Header.Get("Origin"); origin != "" {
+	for _, origin := range c.Header.Values("Origin") {
 		u, err := url.Parse(origin)
 		if err != nil || !listed(allowed, u.Host) {
 			return refuse(http.StatusForbidden, "requests from web pages are not served")

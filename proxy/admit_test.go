@@ -133,6 +133,7 @@ models:
 		"login":                {open, []string{"Authorization", "Bearer sk-ant-oat-mine"}, "", "Bearer sk-ant-oat-mine"},
 		"key":                  {open, []string{"X-Api-Key", "sk-ant-mine"}, "sk-ant-mine", ""},
 		"login beside our key": {guarded, []string{"Authorization", "Bearer sk-ant-oat-mine", "X-Api-Key", "our-client-key"}, "", "Bearer sk-ant-oat-mine"},
+		"our key, no scheme":   {guarded, []string{"X-Api-Key", "our-client-key", "Authorization", "our-client-key"}, "", ""},
 		"only our key":         {guarded, []string{"Authorization", "Bearer our-client-key"}, "", ""},
 	} {
 		if got := c.p.ask(t, c.header...); got.status != 200 {

@@ -35,18 +35,18 @@ func recycle(b []byte) {
 
 // readBody reads the whole request body into a pooled buffer.
 func readBody(w http.ResponseWriter, r *http.Request) (*providers.Body, *refusal) {
-	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+	for _, coding := range r.Header.Values("Content-Encoding") {
+		if coding == "" || strings.EqualFold(coding, "identity") {
+			continue
+		}
 		// An inflated body could be a thousand times its size.
 		return nil, refuse(http.StatusUnsupportedMediaType, "content-encoding: only identity is accepted")
 	}
 	if r.ContentLength > maxBody {
 		return nil, tooLarge()
 	}
-	deadline := bodyTime + time.Duration(max(r.ContentLength, 0)>>20)*time.Second
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(deadline)) // not all writers can
 	buf := (*bodies.Get().(*[]byte))[:0]
 	buf, err := readAll(buf, io.LimitReader(r.Body, maxBody+1), r.ContentLength)
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	if err != nil {
 		recycle(buf)
 		return nil, bodyRefusal(err)
@@ -55,7 +55,23 @@ func readBody(w http.ResponseWriter, r *http.Request) (*providers.Body, *refusal
 		recycle(buf)
 		return nil, tooLarge()
 	}
+	bodyRead(w)
 	return providers.NewBody(buf, recycle), nil
+}
+
+// limitBody bounds the time in which a body must come. Until bodyRead the
+// connection is to be closed behind the answer: otherwise the server would wait
+// for the rest of the body before it sends as much as a refusal.
+func limitBody(w http.ResponseWriter, r *http.Request) {
+	limit := bodyTime + time.Duration(min(max(r.ContentLength, 0), maxBody)>>20)*time.Second
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit)) // not all writers can
+	w.Header().Set("Connection", "close")
+}
+
+// bodyRead lets the connection be kept: all of the body is there.
+func bodyRead(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	w.Header().Del("Connection")
 }
 
 func tooLarge() *refusal {

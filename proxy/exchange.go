@@ -37,21 +37,27 @@ type exchange struct {
 	// committed is set once the client has been sent something of an upstream:
 	// there is no way back from there.
 	committed bool
+	ended     bool // its record is closed
 }
 
 // serve tries the route's candidates in turn until one has answered, or until
 // its failure is the answer.
 func (x *exchange) serve(route *routing.Route) {
-	for x.timeLeft() > 0 {
+	for {
+		if x.timeLeft() <= 0 {
+			x.late()
+			return
+		}
 		a, ok := route.Next()
 		if !ok {
-			break
+			x.exhausted(route.Len())
+			return
 		}
 		if n := len(x.failures); n > 0 {
 			x.s.fallback(x, x.failures[n-1], a)
 		}
 		err := x.attempt(a)
-		if err == nil || x.interrupted() {
+		if err == nil || x.endIfInterrupted() {
 			return
 		}
 		if !err.Class.Fallback() || x.passedThrough(a.Provider, err) {
@@ -60,7 +66,6 @@ func (x *exchange) serve(route *routing.Route) {
 		}
 		x.failures = append(x.failures, err)
 	}
-	x.exhausted(route.Len())
 }
 
 // timeLeft is how long the request may still wait for its first content.
@@ -87,7 +92,7 @@ func (x *exchange) attempt(p *routing.Attempt) *providers.Error {
 		x.end(metrics.PhaseOK, 0, "")
 	case !x.committed:
 		return failure
-	case x.interrupted():
+	case x.endIfInterrupted():
 	case failure.Class == providers.ClassCanceled:
 		x.end(metrics.PhaseCanceled, 0, "the client did not read on")
 		panic(http.ErrAbortHandler) // its connection is of no more use
@@ -142,15 +147,16 @@ func asError(p *routing.Attempt, err error) *providers.Error {
 // when running requests can wait no longer.
 var ErrShutdown = errors.New("the proxy is shutting down")
 
-// interrupted reports whether the request is over for a reason that is no
-// upstream's, and ends it: its client has left, or the proxy shuts down.
-func (x *exchange) interrupted() bool {
+// endIfInterrupted ends the request if it is over for a reason that is no
+// upstream's, and reports whether it is: its client has left, or the proxy shuts down.
+func (x *exchange) endIfInterrupted() bool {
 	ctx := x.r.Context()
 	switch {
 	case ctx.Err() == nil:
 		return false
 	case !errors.Is(context.Cause(ctx), ErrShutdown):
 		x.end(metrics.PhaseCanceled, 0, "the client left")
+		panic(http.ErrAbortHandler) // one that only stopped sending must not take silence for an answer
 	case x.committed:
 		x.abort(&providers.Error{Status: statusOverloaded, Class: providers.ClassOverloaded, Err: ErrShutdown})
 	default:
@@ -187,10 +193,11 @@ func (x *exchange) relay(p *routing.Attempt, stream *providers.Stream, meter *me
 			out = append(x.held, frame.Bytes...)
 			x.commit(p, stream, len(out))
 		}
+		watch.pause() // a client that reads slowly is not the upstream's silence
 		if err := x.reply.write(out); err != nil {
 			return err
 		}
-		watch.heard(time.Now()) // a client that reads slowly is not the upstream's silence
+		watch.heard(time.Now())
 		if frame.Kind == providers.End {
 			return nil
 		}

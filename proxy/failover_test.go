@@ -1,11 +1,15 @@
 package proxy_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -347,5 +351,106 @@ func TestCountTokensIsForwardedAndNotCounted(t *testing.T) {
 	}
 	if s := p.proxy.Snapshot(0); s.OK != 0 || len(s.Requests) != 0 {
 		t.Errorf("counted as a model request: %+v", s)
+	}
+}
+
+func TestOneModelsCooldownLeavesTheProviderHealthy(t *testing.T) {
+	a := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { status(429, "Retry-After", "600")(w, r) })
+	p := newHarness(t, two, map[string]*upstream{"a": a, "b": newUpstream(t, healthy)})
+	p.ask(t, "X-Anyproxy-Provider", "b")
+	p.do(t, "POST", "/v1/messages", strings.Replace(streamRequest, "claude-x", "claude-y", 1)) // a's claude-x is well
+	p.do(t, "POST", "/v1/messages/count_tokens", plainRequest)
+	got := p.do(t, "GET", "/health", "")
+	if got.status != 200 || !strings.Contains(got.body, `"healthy_providers":2`) || !strings.Contains(got.body, `"state":"cooling"`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+func TestErrorsOfOtherShapesReachTheClient(t *testing.T) {
+	for _, body := range []string{`{"detail":"max_tokens too big"}`, `{"error":{"message":"Insufficient","code":"30001"}}`} {
+		a := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, body)
+		})
+		p := newHarness(t, two, map[string]*upstream{"a": a, "b": newUpstream(t, healthy)})
+		if got := p.ask(t); got.status != 400 || got.body != body {
+			t.Errorf("got %d %s, want %s", got.status, got.body, body)
+		}
+	}
+	a := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprint(w, `{"message":"tenant\u001b is asleep, key upstream-secret"}`)
+	})
+	p := newHarness(t, two, map[string]*upstream{"a": a, "b": newUpstream(t, healthy)})
+	p.ask(t)
+	why := p.proxy.Snapshot(0).Requests[0].Decision.Attempts[0].Reason
+	if !strings.Contains(why, "is asleep") || strings.Contains(why, "upstream-secret") || strings.ContainsRune(why, 0x1b) {
+		t.Errorf("the operator is told %q", why)
+	}
+}
+
+func TestDeadlineIsNoExhaustion(t *testing.T) {
+	a, b := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { sendSSE(w); <-r.Context().Done() }), newUpstream(t, healthy)
+	p := newHarness(t, two+"routing: {deadline: 200ms}\n", map[string]*upstream{"a": a, "b": b})
+	got := p.ask(t)
+	if kind, _ := got.errorType(); got.status != 504 || kind != "timeout_error" || got.header.Get("X-Anyproxy-Fallback-Exhausted") != "" {
+		t.Errorf("%d %s %v", got.status, got.body, got.header)
+	}
+}
+
+func TestSlowReaderIsNotTheUpstreamsSilence(t *testing.T) {
+	// More than the socket buffers hold, so that the proxy's write has to wait.
+	const n = 24 << 20
+	delta := strings.Repeat(sseText[4], 100)
+	a := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		sendSSE(w, sseText[0], sseText[2])
+		for sent := 0; sent < n; sent += len(delta) {
+			if _, err := io.WriteString(w, delta); err != nil {
+				return
+			}
+		}
+		sendSSE(w, sseText[5:]...)
+	})
+	p := newHarness(t, strings.Replace(one, "apiKey: upstream-secret}", "apiKey: upstream-secret, timeouts: {idle: 200ms}}", 1), map[string]*upstream{"a": a})
+	res, err := http.Post(p.URL+"/v1/messages", "application/json", strings.NewReader(streamRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	time.Sleep(time.Second) // several times the idle limit
+	body, err := io.ReadAll(res.Body)
+	if err != nil || !bytes.HasSuffix(body, []byte(sseText[7])) {
+		t.Errorf("%v, the end is %q", err, body[max(len(body)-200, 0):])
+	}
+}
+
+func TestDeadKeptConnectionsCostOneRepetition(t *testing.T) {
+	var posts atomic.Int64
+	var dying atomic.Bool
+	var together sync.WaitGroup
+	together.Add(8)
+	a := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if dying.Load() {
+			posts.Add(1)
+			reset(w, r)
+			return
+		}
+		together.Done()
+		together.Wait() // so that there are eight connections
+		healthy(w, r)
+	})
+	p := newHarness(t, two, map[string]*upstream{"a": a, "b": newUpstream(t, healthy)})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() { p.ask(t) })
+	}
+	wg.Wait()
+	dying.Store(true)
+	if got := p.ask(t); got.status != 200 || got.header.Get("X-Anyproxy-Provider") != "b" {
+		t.Errorf("got %+v", got)
+	}
+	if n := posts.Load(); n > 2 {
+		t.Errorf("one attempt was sent %d times", n)
 	}
 }

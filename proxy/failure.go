@@ -18,6 +18,9 @@ import (
 // failureWords gives the status and the safe words with which a failure is told
 // to a client when the upstream's own answer cannot be.
 func failureWords(e *providers.Error) (status int, message string) {
+	if e.Provider == "" { // nobody was asked
+		return e.Status, e.Err.Error()
+	}
 	switch e.Class {
 	case providers.ClassTimeout:
 		return http.StatusGatewayTimeout, fmt.Sprintf("provider %s: no answer in time", e.Provider)
@@ -27,9 +30,6 @@ func failureWords(e *providers.Error) (status int, message string) {
 		return http.StatusBadGateway, fmt.Sprintf("provider %s: the answer broke off", e.Provider)
 	case providers.ClassBadResponse:
 		return http.StatusBadGateway, fmt.Sprintf("provider %s: the answer is not one of the Messages API", e.Provider)
-	}
-	if e.Err != nil && e.Provider == "" {
-		return e.Status, e.Err.Error()
 	}
 	return e.Status, fmt.Sprintf("provider %s answered %d", e.Provider, e.Status)
 }
@@ -96,8 +96,11 @@ func (x *exchange) report(p *routing.Attempt, meter *metrics.Attempt, stream *pr
 	case failure != nil:
 		res = routing.Result{Verdict: verdict(failure), RetryAfter: failure.RetryAfter, Reason: x.s.reason(failure)}
 		out = metrics.Result{Outcome: failure.Class.String(), Status: failure.Status, Reason: res.Reason}
+		if x.passedThrough(p.Provider, failure) || x.req.Endpoint == providers.CountTokens && res.Verdict != routing.Unreached && res.Verdict != routing.Refused {
+			res.Verdict = routing.Neutral // a provider without that endpoint can be a good one
+		}
 		if x.passedThrough(p.Provider, failure) {
-			res.Verdict = routing.Neutral
+			out.Outcome = providers.ClassInvalid.String() // the client's own credential
 		}
 	}
 	done := x.recordAttempt(meter, out, stream, failure)
@@ -132,8 +135,21 @@ func usefulness(e *providers.Error) int {
 // exhausted answers when no candidate is left: with the most useful failure.
 func (x *exchange) exhausted(candidates int) {
 	ready := x.rt.router.ReadyIn(x.query)
+	best := x.mostUseful(&providers.Error{Status: statusOverloaded, Class: providers.ClassOverloaded, Err: errAllCooling})
+	x.s.event(metrics.Event{Kind: metrics.EventExhausted, Provider: best.Provider, Model: best.Model, Request: x.id,
+		Text: fmt.Sprintf("%d of %d candidates tried, told: %s", x.attempts, candidates, x.s.reason(best))})
+	x.relayError(best, ready)
+}
+
+// late answers when the request's time is up before its first content.
+func (x *exchange) late() {
+	x.relayError(x.mostUseful(&providers.Error{Status: http.StatusGatewayTimeout, Class: providers.ClassTimeout, Err: errDeadline}), notExhausted)
+}
+
+// mostUseful picks among the failures; without any it is the one given.
+func (x *exchange) mostUseful(none *providers.Error) *providers.Error {
 	if len(x.failures) == 0 {
-		x.failures = append(x.failures, &providers.Error{Status: statusOverloaded, Class: providers.ClassOverloaded, Err: errAllCooling})
+		return none
 	}
 	best := x.failures[0]
 	for _, e := range x.failures[1:] {
@@ -141,10 +157,10 @@ func (x *exchange) exhausted(candidates int) {
 			best = e
 		}
 	}
-	x.s.event(metrics.Event{Kind: metrics.EventExhausted, Provider: best.Provider, Model: best.Model, Request: x.id,
-		Text: fmt.Sprintf("%d of %d candidates tried, told: %s", x.attempts, candidates, x.s.reason(best))})
-	x.relayError(best, ready)
+	return best
 }
+
+var errDeadline = errors.New("no content within the time that a request may take")
 
 // errAllCooling is told when every candidate has asked to be left alone for
 // long, and has been asked all the same within the last minute.
@@ -164,6 +180,9 @@ func (x *exchange) relayError(e *providers.Error, ready time.Duration) {
 		// The key is ours, not the client's: a 401 would make it ask again for minutes.
 		status, body = http.StatusForbidden, nil
 		message = fmt.Sprintf("provider %s refused its configured key", e.Provider)
+		if e.Status == 0 {
+			message = fmt.Sprintf("the configured key of provider %s cannot be read", e.Provider)
+		}
 		if said := upstreamMessage(e.Body); said != "" {
 			message += ": " + said
 		}
@@ -177,6 +196,7 @@ func (x *exchange) relayError(e *providers.Error, ready time.Duration) {
 	x.end(metrics.PhaseFailed, status, x.s.reason(e)) // so that a client that has the answer finds its record
 	x.reply.fail(status, body, func(h http.Header) {
 		copyHeader(h, header)
+		h.Del("Retry-After") // what is told is for this client, below
 		x.stamp(h, e.Provider, e.Model)
 		if ready >= 0 {
 			h.Set("X-Anyproxy-Fallback-Exhausted", "true")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"anyproxy/metrics"
+	"anyproxy/proxy/routing"
 )
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
@@ -28,7 +29,9 @@ func (s *Server) root(w http.ResponseWriter, _ *call) {
 
 // discard takes a telemetry export and throws it away.
 func discard(_ *Server, w http.ResponseWriter, c *call) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(c.Body, maxBody))
+	if _, err := io.Copy(io.Discard, io.LimitReader(c.Body, maxBody)); err == nil {
+		bodyRead(w)
+	}
 	writeJSON(w, http.StatusOK, struct{}{})
 }
 
@@ -42,6 +45,13 @@ type modelEntry struct {
 	ContextWindow int                `json:"context_window,omitempty"`
 	Providers     []string           `json:"providers"`
 	Weights       map[string]float64 `json:"weights"`
+}
+
+// newModelEntry has no providers yet. The API wants a date; a configured name
+// has none.
+func newModelEntry(name string) *modelEntry {
+	return &modelEntry{Type: "model", ID: name, DisplayName: name,
+		CreatedAt: time.Unix(0, 0).UTC().Format(time.RFC3339), Weights: map[string]float64{}}
 }
 
 // modelEntries lists every name that a client may ask for: the targets' own
@@ -59,9 +69,7 @@ func (rt *Runtime) modelEntries(key *clientKey) []*modelEntry {
 			}
 			e := index[name]
 			if e == nil {
-				// The API wants a date; a configured name has none.
-				e = &modelEntry{Type: "model", ID: name, DisplayName: name,
-					CreatedAt: time.Unix(0, 0).UTC().Format(time.RFC3339), Weights: map[string]float64{}}
+				e = newModelEntry(name)
 				index[name] = e
 				list = append(list, e)
 			}
@@ -94,8 +102,8 @@ func (s *Server) models(w http.ResponseWriter, c *call) {
 	writeJSON(w, http.StatusOK, page)
 }
 
-// model serves GET /v1/models/{id}. A name that only a pattern covers is there
-// for whoever asks for it.
+// model serves GET /v1/models/{id}. A name that only a pattern covers is not
+// in the list, but is there for whoever asks for it.
 func (s *Server) model(w http.ResponseWriter, c *call) {
 	id := strings.TrimPrefix(c.URL.Path, "/v1/models/")
 	for _, e := range c.rt.modelEntries(c.key) {
@@ -104,7 +112,17 @@ func (s *Server) model(w http.ResponseWriter, c *call) {
 			return
 		}
 	}
-	writeError(w, c.id, refuse(http.StatusNotFound, "model: "+quoted(id)+" is not listed"))
+	candidates := c.rt.router.Route(routing.Query{Model: id}).Decision.Candidates
+	if len(candidates) == 0 || !c.key.allows(id) {
+		s.refuse(w, c, refuse(http.StatusNotFound, "model: no provider serves "+quoted(id)))
+		return
+	}
+	e := newModelEntry(id)
+	for _, m := range candidates {
+		e.Providers = append(e.Providers, m.Provider)
+		e.Weights[m.Provider] = m.Weight
+	}
+	writeJSON(w, http.StatusOK, e)
 }
 
 // providerHealth is one provider in the answer of /health.
@@ -126,7 +144,7 @@ func (s *Server) health(w http.ResponseWriter, _ *call) {
 		Providers map[string]providerHealth `json:"providers"`
 	}{Status: "ok", Total: len(snap.Providers), Providers: map[string]providerHealth{}}
 	for _, p := range snap.Providers {
-		h := providerHealth{Healthy: p.State == metrics.StateReady || p.State == metrics.StateHalfOpen, State: p.State, TPS: p.TPS}
+		h := providerHealth{Healthy: !p.Out && p.State != metrics.StateOff, State: p.State, TPS: p.TPS}
 		if n := p.OK + p.Failed; n > 0 {
 			h.ErrorRate = float64(p.Failed) / float64(n)
 		}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPaths(t *testing.T) {
@@ -31,6 +32,7 @@ func TestPaths(t *testing.T) {
 		{"GET", "/v1/models?limit=1000", 200, "", ""},
 		{"GET", "/v1/models/", 404, "not_found_error", ""},
 		{"GET", "/v1/models/none", 404, "not_found_error", ""},
+		{"GET", "/v1/models/claude-opus-9", 200, "", ""}, // a pattern covers it
 		{"POST", "/v1/metrics", 200, "", ""},
 		{"POST", "/v1/logs", 200, "", ""},
 		{"POST", "/v1/traces", 200, "", ""},
@@ -112,24 +114,28 @@ func TestBadRequestsAreRefusedBeforeAnyUpstream(t *testing.T) {
 		status int
 		word   string
 	}{
-		"empty":            {"", nil, 400, "empty"},
-		"text":             {"hello", nil, 400, "JSON"},
-		"array":            {"[]", nil, 400, "JSON"},
-		"null":             {"null", nil, 400, "JSON"},
-		"cut":              {`{"model":"claude-x","messages":[`, nil, 400, "JSON"},
-		"two objects":      {`{"model":"claude-x"}{}`, nil, 400, "behind"},
-		"no model":         {`{"messages":[]}`, nil, 400, "model"},
-		"model null":       {`{"model":null}`, nil, 400, "model"},
-		"model number":     {`{"model":5}`, nil, 400, "model"},
-		"model blank":      {`{"model":" "}`, nil, 400, "model"},
-		"model twice":      {`{"model":"claude-x","model":"claude-y"}`, nil, 400, "twice"},
-		"model escaped 2x": {`{"model":"claude-x","m\u006fdel":"claude-y"}`, nil, 400, "twice"},
-		"stream string":    {`{"model":"claude-x","stream":"yes"}`, nil, 400, "stream"},
-		"too deep":         {`{"model":"claude-x","x":` + deep + `}`, nil, 400, "512"},
-		"too many blocks":  {`{"messages":[{"content":[` + strings.Repeat(`{},`, 10000) + `{}]}],"model":"claude-x"}`, nil, 400, "10000 content blocks"},
-		"bad message":      {`{"messages":[{"content":[{]}],"model":"claude-x"}`, nil, 400, "JSON"},
-		"gzip":             {streamRequest, []string{"Content-Encoding", "gzip"}, 415, "content-encoding"},
-		"unknown model":    {`{"model":"\u001b[31mnone"}`, nil, 404, "none"},
+		"empty":             {"", nil, 400, "empty"},
+		"text":              {"hello", nil, 400, "JSON"},
+		"array":             {"[]", nil, 400, "JSON"},
+		"null":              {"null", nil, 400, "JSON"},
+		"cut":               {`{"model":"claude-x","messages":[`, nil, 400, "JSON"},
+		"two objects":       {`{"model":"claude-x"}{}`, nil, 400, "behind"},
+		"no model":          {`{"messages":[]}`, nil, 400, "model"},
+		"model null":        {`{"model":null}`, nil, 400, "model"},
+		"model number":      {`{"model":5}`, nil, 400, "model"},
+		"model blank":       {`{"model":" "}`, nil, 400, "model"},
+		"model twice":       {`{"model":"claude-x","model":"claude-y"}`, nil, 400, "twice"},
+		"model in capitals": {`{"model":"claude-x","MODEL":"claude-y"}`, nil, 400, "MODEL"},
+		"stream twice":      {`{"model":"claude-x","stream":true,"stream":false}`, nil, 400, "stream"},
+		"gzip behind":       {streamRequest, []string{"Content-Encoding", "identity, gzip"}, 415, "content-encoding"},
+		"model too long":    {`{"model":"claude-` + strings.Repeat("x", 300) + `"}`, nil, 400, "256"},
+		"model escaped 2x":  {`{"model":"claude-x","m\u006fdel":"claude-y"}`, nil, 400, "twice"},
+		"stream string":     {`{"model":"claude-x","stream":"yes"}`, nil, 400, "stream"},
+		"too deep":          {`{"model":"claude-x","x":` + deep + `}`, nil, 400, "512"},
+		"too many blocks":   {`{"messages":[{"content":[` + strings.Repeat(`{},`, 10000) + `{}]}],"model":"claude-x"}`, nil, 400, "10000 content blocks"},
+		"bad message":       {`{"messages":[{"content":[{]}],"model":"claude-x"}`, nil, 400, "JSON"},
+		"gzip":              {streamRequest, []string{"Content-Encoding", "gzip"}, 415, "content-encoding"},
+		"unknown model":     {`{"model":"\u001b[31mnone"}`, nil, 404, "none"},
 	} {
 		got := p.do(t, "POST", "/v1/messages", c.body, c.header...)
 		kind, message := got.errorType()
@@ -160,5 +166,63 @@ func TestTooLargeIsSaidWithoutReading(t *testing.T) {
 	defer res.Body.Close()
 	if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(string(body), "request_too_large") {
 		t.Errorf("status %d, body %s", res.StatusCode, body)
+	}
+}
+
+// A refusal must not wait for a body that never comes.
+func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
+	p := newHarness(t, keyed, map[string]*upstream{"a": newUpstream(t, healthy)})
+	for name, c := range map[string]struct {
+		head   string
+		status int
+	}{
+		"wrong key":     {"POST /v1/messages HTTP/1.1\r\nX-Api-Key: wrong", 401},
+		"wrong host":    {"POST /v1/messages HTTP/1.1\r\nX-Host: x", 401},
+		"wrong path":    {"POST /v1/nothing HTTP/1.1\r\nX-A: b", 404},
+		"wrong method":  {"PUT /v1/messages HTTP/1.1\r\nX-A: b", 405},
+		"encoded":       {"POST /v1/messages HTTP/1.1\r\nX-Api-Key: first-client-key\r\nContent-Encoding: br", 415},
+		"too large":     {"POST /v1/messages HTTP/1.1\r\nX-Api-Key: first-client-key\r\nContent-Length: 99999999999", 413},
+		"a page's call": {"POST /v1/messages HTTP/1.1\r\nOrigin: https://evil.example", 403},
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := c.head
+		if !strings.Contains(head, "Content-Length") {
+			head += "\r\nContent-Length: 100"
+		}
+		fmt.Fprintf(conn, "%s\r\nHost: localhost\r\n\r\n{", head)
+		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // less than a body may take
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			_ = res.Body.Close()
+			if res.StatusCode != c.status || !res.Close {
+				t.Errorf("%s: status %d, connection kept: %v", name, res.StatusCode, !res.Close)
+			}
+		}
+		_ = conn.Close()
+	}
+}
+
+func TestConnectionsAreKept(t *testing.T) {
+	p := newHarness(t, one, map[string]*upstream{"a": newUpstream(t, healthy)})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for range 3 {
+		fmt.Fprintf(conn, "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(streamRequest), streamRequest)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(res.Body); err != nil || string(body) != whole || res.Close {
+			t.Fatalf("%v, closed %v, %q", err, res.Close, body)
+		}
 	}
 }

@@ -29,13 +29,13 @@ const maxConcurrent = 16384
 func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.Endpoint) {
 	if s.serving.Add(1) > maxConcurrent {
 		s.serving.Add(-1)
-		writeError(w, c.id, &refusal{statusOverloaded, "too many requests are being served", "1"})
+		s.refuse(w, c, &refusal{statusOverloaded, "too many requests are being served", "1"})
 		return
 	}
 	defer s.serving.Add(-1)
 	body, bad := readBody(w, c.Request)
 	if bad != nil {
-		writeError(w, c.id, bad)
+		s.refuse(w, c, bad)
 		return
 	}
 	sc, bad := scanBody(body.Bytes())
@@ -44,7 +44,7 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 	}
 	if bad != nil {
 		body.Release()
-		writeError(w, c.id, bad)
+		s.refuse(w, c, bad)
 		return
 	}
 	stream := sc.stream && endpoint == providers.Messages

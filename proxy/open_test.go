@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,6 +19,7 @@ import (
 	"anyproxy/metrics"
 	"anyproxy/providers"
 	"anyproxy/proxy"
+	"anyproxy/proxy/requestlog"
 	"anyproxy/proxy/routing"
 )
 
@@ -95,16 +98,33 @@ func thinking(n int, then ...step) timed {
 
 func inVirtualTime(t *testing.T, yaml string, ps map[string]providers.Provider, test func(h http.Handler, rec *metrics.Recorder)) {
 	t.Helper()
+	inVirtualTimeLogged(t, yaml, ps, "", test)
+}
+
+// inVirtualTimeLogged also writes a request log, unless its path is "".
+func inVirtualTimeLogged(t *testing.T, yaml string, ps map[string]providers.Provider, path string, test func(h http.Handler, rec *metrics.Recorder)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c, _, err := config.Parse("test.yaml", []byte(strings.ReplaceAll(strings.ReplaceAll(yaml, "a_URL", "http://127.0.0.1:1"), "b_URL", "http://127.0.0.1:2")),
 			func(string) string { return "" })
 		if err != nil {
 			t.Fatal(err)
 		}
+		var log *requestlog.Log
+		if path != "" {
+			if log, err = requestlog.Open(requestlog.Options{Path: path}); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := log.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
 		rec := metrics.New(time.Now)
 		s := proxy.New(proxy.NewRuntime(proxy.Wiring{Config: c, Providers: ps, State: routing.NewState(),
 			Routing: routing.Options{Cooldown: c.Retry.Cooldown, MaxRetryAfter: c.Retry.MaxRetryAfter}}),
-			proxy.Options{Recorder: rec, Redact: redact.New(), Logger: slog.New(slog.DiscardHandler)})
+			proxy.Options{Recorder: rec, Log: log, Redact: redact.New(), Logger: slog.New(slog.DiscardHandler)})
 		test(s, rec)
 	})
 }
@@ -250,4 +270,24 @@ func TestPanicsStayWithTheirAttempt(t *testing.T) {
 				t.Errorf("everybody panics: %d %q", w.Code, w.Body.String())
 			}
 		})
+}
+
+func TestPingsAreNotInTheRequestLog(t *testing.T) {
+	overloaded := step{after: time.Second, frame: providers.Frame{Kind: providers.Failed, Bytes: []byte(errorEvent),
+		Err: &providers.Error{Status: 529, Class: providers.ClassOverloaded, Body: []byte(`{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`)}}}
+	path := filepath.Join(t.TempDir(), "log.jsonl")
+	inVirtualTimeLogged(t, two, map[string]providers.Provider{"a": thinking(8, overloaded), "b": answering(20 * time.Second)}, path,
+		func(h http.Handler, _ *metrics.Recorder) {
+			if w := post(h, streamRequest); !strings.HasSuffix(w.Body.String(), sseText[7]) {
+				t.Errorf("told %q", w.Body.String())
+			}
+		})
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(data), "\n")
+	if !strings.Contains(lines[0], "overloaded_error") || strings.Contains(string(data), "event: ping") {
+		t.Errorf("the log says\n%s", data)
+	}
 }

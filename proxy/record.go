@@ -38,10 +38,10 @@ func (x *exchange) recordAttempt(meter *metrics.Attempt, out metrics.Result, str
 	var header http.Header
 	var body []byte
 	switch {
+	case failure != nil && failure.Body != nil:
+		header, body = failure.Header, failure.Body
 	case stream != nil:
 		header, body = stream.Header, x.reply.capture.Bytes()
-	case failure != nil:
-		header, body = failure.Header, failure.Body
 	}
 	x.s.log.Attempt(x.rec.Record(), x.attempts, attempt, header, body)
 	return attempt
@@ -50,9 +50,10 @@ func (x *exchange) recordAttempt(meter *metrics.Attempt, out metrics.Result, str
 // end closes the request's record and tells its outcome. status is what the
 // client got where Commit has not said it.
 func (x *exchange) end(phase metrics.Phase, status int, told string) {
-	if x.rec == nil {
+	if x.rec == nil || x.ended {
 		return
 	}
+	x.ended = true
 	rec := x.rec.End(phase, status, told)
 	var body []byte
 	if x.req.Body != nil {

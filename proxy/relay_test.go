@@ -76,6 +76,9 @@ func TestHeadersOfTheAnswer(t *testing.T) {
 		w.Header().Set("Set-Cookie", "session=1")
 		w.Header().Set("Connection", "X-Hop")
 		w.Header().Set("X-Hop", "1")
+		for _, name := range []string{"X-Anyproxy-Request-Id", "X-Anyproxy-Fallback-Exhausted", "X-Anyproxy-Degraded", "Access-Control-Allow-Origin", "Alt-Svc"} {
+			w.Header().Set(name, "the upstream's")
+		}
 		healthy(w, r)
 	})
 	p := newHarness(t, one, map[string]*upstream{"a": a})
@@ -83,7 +86,7 @@ func TestHeadersOfTheAnswer(t *testing.T) {
 	for header, want := range map[string]string{
 		"Content-Type": "text/event-stream; charset=utf-8", "Request-Id": "req_upstream",
 		"Anthropic-Ratelimit-Requests-Remaining": "42", "Anthropic-Something-New": "yes",
-		"Set-Cookie": "", "X-Hop": "", "X-Anyproxy-Provider": "a", "X-Anyproxy-Model": "claude-x", "X-Anyproxy-Attempts": "1",
+		"Set-Cookie": "", "X-Hop": "", "X-Anyproxy-Fallback-Exhausted": "", "X-Anyproxy-Degraded": "", "Access-Control-Allow-Origin": "", "Alt-Svc": "", "X-Anyproxy-Provider": "a", "X-Anyproxy-Model": "claude-x", "X-Anyproxy-Attempts": "1",
 	} {
 		if v := got.header.Get(header); v != want {
 			t.Errorf("%s = %q, want %q", header, v, want)

@@ -54,7 +54,8 @@ func newReply(w http.ResponseWriter, stream bool, began time.Time, capture *requ
 	if stream {
 		r.mu.Lock() // the timer may fire before it is stored
 		defer r.mu.Unlock()
-		r.timer = time.AfterFunc(openAfter-time.Since(began), r.ping)
+		// A body that took long to come leaves time to refuse the request.
+		r.timer = time.AfterFunc(max(openAfter-time.Since(began), time.Second), r.ping)
 	}
 	return r
 }
@@ -73,7 +74,7 @@ func (r *reply) ping() {
 		h.Set("Cache-Control", "no-cache")
 		r.w.WriteHeader(http.StatusOK)
 	}
-	if r.write(ping) == nil { // else the client is gone, and the handler will notice
+	if r.send(ping) == nil { // else the client is gone, and the handler will notice
 		r.timer.Reset(pingEvery)
 	}
 }
@@ -101,11 +102,19 @@ func (r *reply) open(status int, set func(http.Header)) (opened bool) {
 	return true
 }
 
-// write sends bytes now.
+// write sends bytes of the answer now, and keeps them for the request log.
 func (r *reply) write(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
+	err := r.send(b)
+	if err == nil {
+		r.capture.Append(b)
+	}
+	return err
+}
+
+func (r *reply) send(b []byte) error {
 	if now := time.Now(); now.Sub(r.wrote) >= deadlineStep {
 		_ = r.rc.SetWriteDeadline(now.Add(writeTime)) // not all writers can
 		r.wrote = now
@@ -117,7 +126,6 @@ func (r *reply) write(b []byte) error {
 	if err != nil {
 		return &providers.Error{Class: providers.ClassCanceled, Err: errors.Join(errGone, err)}
 	}
-	r.capture.Append(b)
 	return nil
 }
 

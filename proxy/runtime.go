@@ -154,8 +154,8 @@ func (rt *Runtime) own(c credentials) providers.ClientAuth {
 		if rt.find(c.apiKey) != nil {
 			c.apiKey = ""
 		}
-		if rt.find(bearer(c.authorization)) != nil {
-			c.authorization = ""
+		if token := bearer(c.authorization); token == "" || rt.find(token) != nil {
+			c.authorization = "" // also a key of ours that was sent without its scheme
 		}
 	}
 	return providers.ClientAuth{APIKey: c.apiKey, Authorization: c.authorization}

@@ -14,6 +14,9 @@ import (
 // maxDepth bounds how deep a request's JSON may be nested.
 const maxDepth = 512
 
+// maxModel bounds a model's name, which is kept in meters and logs.
+const maxModel = 256
+
 // maxBlocks bounds how many content blocks a request may have.
 const maxBlocks = 10_000
 
@@ -34,7 +37,7 @@ func scanBody(b []byte) (scan, *refusal) {
 	if err != nil {
 		return s, badJSON(b, err)
 	}
-	seen := 0
+	models, streams := 0, 0
 	for o.NextKey() {
 		if jsonscan.Is(o.Key, "messages") {
 			if end, blocks := countBlocks(b, o.Val.Start); blocks > maxBlocks {
@@ -50,12 +53,18 @@ func scanBody(b []byte) (scan, *refusal) {
 		case jsonscan.Is(o.Key, "model"):
 			// Two values could be read as one by us and as the other by the
 			// upstream, past a key's list of models.
-			if seen++; seen > 1 {
+			if models++; models > 1 {
 				return s, refuse(http.StatusBadRequest, "model: given twice")
 			}
 			s.modelAt = providers.Span(o.Val)
 			s.model, _ = text(o.Raw())
+		case len(o.Key) == len("model") && bytes.EqualFold(o.Key, []byte("model")):
+			// Some readers of JSON take it for the model, too.
+			return s, refuse(http.StatusBadRequest, string(o.Key)+": unknown key, the model's is written model")
 		case jsonscan.Is(o.Key, "stream"):
+			if streams++; streams > 1 {
+				return s, refuse(http.StatusBadRequest, "stream: given twice")
+			}
 			if s.stream, err = boolean(o.Raw()); err != nil {
 				return s, refuse(http.StatusBadRequest, "stream: "+err.Error())
 			}
@@ -71,6 +80,9 @@ func scanBody(b []byte) (scan, *refusal) {
 	}
 	if strings.TrimSpace(s.model) == "" {
 		return s, refuse(http.StatusBadRequest, "model: a string that is not blank is required")
+	}
+	if len(s.model) > maxModel {
+		return s, refuse(http.StatusBadRequest, "model: longer than "+strconv.Itoa(maxModel)+" bytes")
 	}
 	return s, nil
 }

@@ -55,7 +55,7 @@ func FuzzScanBody(f *testing.F) {
 		`{"model":"claude-x","stream":true}`,
 		`{"x":{"model":"no"},"mod\u0065l":"y","metadata":{"user_id":"{\"session_id\":\"s\"}"},"stream":null}`,
 		`{"model":"a","model":"b"}`, `{}`, `[]`, ``, `{"model":""}`, `{"model":"\ud800"}`, " {\"model\" :\t\"x\"} \n",
-		`{"stream":true,"stream":false,"model":"x"}`,
+		`{"stream":true,"stream":false,"model":"x"}`, `{"model":"x","Model":"y"}`,
 		`{"messages":[{"role":"user","content":[{"type":"text"},1,[]]},{"content":"x"},5,{"content":{}}],"model":"x"}`,
 		`{"messages":[{"content":[{]}],"model":"x"}`, `{"messages":{"a":[}},"model":"x"}`,
 	} {

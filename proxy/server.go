@@ -98,8 +98,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{Request: r, id: requestID(), began: time.Now(), rt: s.runtime.Load()}
 	w.Header()["X-Anyproxy-Request-Id"] = []string{c.id}
 	defer s.isolate(w, c.id)
+	if r.Body != http.NoBody {
+		limitBody(w, r)
+	}
 	if e := s.admit(c); e != nil {
-		writeError(w, c.id, e)
+		s.refuse(w, c, e)
 		return
 	}
 	path := r.URL.Path
@@ -108,23 +111,30 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rt, ok := routes[path]
 	if !ok || path == "/v1/models/" && r.URL.Path == path {
-		writeError(w, c.id, refuse(http.StatusNotFound, "no such path; anyproxy serves /v1/messages, /v1/messages/count_tokens, /v1/models and /health"))
+		s.refuse(w, c, refuse(http.StatusNotFound, "no such path; anyproxy serves /v1/messages, /v1/messages/count_tokens, /v1/models and /health"))
 		return
 	}
 	if !slices.Contains(rt.methods, r.Method) {
 		w.Header().Set("Allow", strings.Join(rt.methods, ", "))
-		writeError(w, c.id, refuse(http.StatusMethodNotAllowed, "method not allowed here, use "+strings.Join(rt.methods, " or ")))
+		s.refuse(w, c, refuse(http.StatusMethodNotAllowed, "method not allowed here, use "+strings.Join(rt.methods, " or ")))
 		return
 	}
 	if !rt.open {
 		key, ok := c.rt.identify(credentialsOf(r.Header))
 		if !ok {
-			writeError(w, c.id, refuse(http.StatusUnauthorized, "invalid or missing client key: send it as x-api-key or Authorization: Bearer"))
+			s.refuse(w, c, refuse(http.StatusUnauthorized, "invalid or missing client key: send it as x-api-key or Authorization: Bearer"))
 			return
 		}
 		c.key = key
 	}
 	rt.serve(s, w, c)
+}
+
+// refuse answers a request that goes no further, and says so in the log.
+func (s *Server) refuse(w http.ResponseWriter, c *call, e *refusal) {
+	s.logger.LogAttrs(context.Background(), slog.LevelInfo, "refused", slog.String("request", c.id), slog.Int("status", e.status),
+		slog.String("method", c.Method), slog.String("path", c.URL.Path), slog.String("why", e.message))
+	writeError(w, c.id, e)
 }
 
 // event records an event and logs it.
@@ -148,6 +158,9 @@ func (s *Server) event(e metrics.Event) {
 	s.logger.LogAttrs(context.Background(), level, string(e.Kind), attrs...)
 }
 
+// Serving is the number of model requests whose handlers have not returned.
+func (s *Server) Serving() int64 { return s.serving.Load() }
+
 // Snapshot returns what can be seen now, with the events after since.
 func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 	snap := s.rec.Snapshot(since)
@@ -157,7 +170,8 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 		if p.State == metrics.StateOff {
 			continue
 		}
-		switch st := rt.state.Provider(p.Name, p.Endpoint, snap.At); {
+		st := rt.state.Provider(p.Name, p.Endpoint, snap.At)
+		switch {
 		case st.Refused:
 			p.State, p.RetryAt = metrics.StateAuth, st.RetryAt
 		case !st.RetryAt.IsZero():
@@ -165,6 +179,7 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 		case st.HalfOpen:
 			p.State = metrics.StateHalfOpen
 		}
+		p.Out = st.Out
 	}
 	snap.LogDropped = s.log.Dropped()
 	return snap

@@ -19,6 +19,7 @@ type watch struct {
 	last     atomic.Int64 // of the last byte, ns since start
 	silence  atomic.Int64 // the longest that is allowed, ns
 	deadline atomic.Int64 // ns since start; 0 = none
+	stopped  atomic.Bool
 }
 
 // newWatch watches from now on. timeLeft is until when the attempt must have committed.
@@ -32,6 +33,9 @@ func newWatch(cancel context.CancelCauseFunc, silence, timeLeft time.Duration) *
 }
 
 func (w *watch) check() {
+	if w.stopped.Load() {
+		return
+	}
 	now := time.Since(w.start)
 	rest := time.Duration(w.silence.Load()+w.last.Load()) - now
 	if deadline := time.Duration(w.deadline.Load()); deadline > 0 {
@@ -41,11 +45,17 @@ func (w *watch) check() {
 		w.cancel(providers.ErrTimeout)
 		return
 	}
-	w.timer.Reset(rest)
+	w.timer.Reset(min(rest, time.Duration(w.silence.Load()))) // a pause may end before that
 }
 
 // heard says that the upstream has sent something.
 func (w *watch) heard(at time.Time) { w.last.Store(int64(at.Sub(w.start))) }
+
+// pause says that it is not the upstream's turn, until it is heard again.
+func (w *watch) pause() { w.last.Store(int64(aLongTime)) }
+
+// aLongTime is longer than any request, and can be added to.
+const aLongTime = 1000 * time.Hour
 
 // setSilence changes the limit: the upstream has just been heard.
 func (w *watch) setSilence(limit time.Duration) {
@@ -57,4 +67,7 @@ func (w *watch) setSilence(limit time.Duration) {
 // committed takes the request's deadline away: only silence ends it now.
 func (w *watch) committed() { w.deadline.Store(0) }
 
-func (w *watch) stop() { w.timer.Stop() }
+func (w *watch) stop() {
+	w.stopped.Store(true)
+	w.timer.Stop()
+}

@@ -175,13 +175,17 @@ func long(s string) string {
 func randomSnapshot(r *rand.Rand) metrics.Snapshot {
 	name := func() string { return nastyNames[r.IntN(len(nastyNames))] }
 	dur := func() time.Duration { return time.Duration(r.Int64N(int64(200*time.Hour))) >> r.IntN(30) }
+	drift := func() time.Duration { // either way
+		forth, back := dur(), dur()
+		return forth - back
+	}
 	num := func() int64 { return r.Int64() >> r.IntN(63) }
 	phases := []metrics.Phase{metrics.PhaseWaiting, metrics.PhaseStreaming, metrics.PhaseOK, metrics.PhaseFailed, metrics.PhaseCanceled, "?"}
 	states := []metrics.State{metrics.StateReady, metrics.StateCooling, metrics.StateHalfOpen, metrics.StateAuth, metrics.StateOff, "?"}
 	kinds := []metrics.EventKind{metrics.EventFallback, metrics.EventCooldown, metrics.EventReturn, metrics.EventCredential, metrics.EventConfig, "\x1b"}
 	outcomes := []string{"", "ok", "canceled", "rate_limited", "timeout", "\x1b[2J"}
 	s := metrics.Snapshot{
-		At: noon.Add(dur() - dur()), Started: noon.Add(-dur()), Listen: name(), Config: name(), Generation: r.Uint64(),
+		At: noon.Add(drift()), Started: noon.Add(-dur()), Listen: name(), Config: name(), Generation: r.Uint64(),
 		TPS: r.Float64() * float64(num()), InFlight: r.IntN(20), OK: num(), Failed: num(), Canceled: num(), Saved: num(),
 		Draining: r.IntN(8) == 0, LogDropped: num() * int64(r.IntN(2)),
 	}
@@ -191,7 +195,7 @@ func randomSnapshot(r *rand.Rand) metrics.Snapshot {
 			InFlight: r.IntN(2000), OK: num(), Failed: num(), Weight: r.Float64() * 100, Share: r.Float64()*3 - 1,
 		}
 		if r.IntN(2) == 0 {
-			p.RetryAt = s.At.Add(dur() - dur())
+			p.RetryAt = s.At.Add(drift())
 		}
 		if r.IntN(5) > 0 {
 			p.History = make([]float32, metrics.HistoryLen)

@@ -65,6 +65,17 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("dashboard panicked: %v", e.Value) }
 
+// CanShow reports whether in and out are a terminal that the dashboard can use.
+// A dumb one cannot place the cursor.
+func CanShow(in io.Reader, out io.Writer, getenv func(string) string) bool {
+	i, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(i.Fd()) {
+		return false
+	}
+	o, ok := out.(*os.File)
+	return ok && term.IsTerminal(o.Fd()) && getenv("TERM") != "dumb"
+}
+
 // ErrTerminalGone means that the terminal hung up.
 var ErrTerminalGone = errors.New("the terminal is gone")
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ import (
 	"anyproxy/proxy/routing"
 )
 
+// fromEnvironment names the configuration that stands in for a file.
+const fromEnvironment = "environment"
+
 // loadConfig reads the configuration that the flags name, or makes the one that
 // stands in for it. name says what was read.
 func loadConfig(f flags, getenv func(string) string) (c *config.Config, warnings config.Problems, name string, err error) {
@@ -26,7 +30,7 @@ func loadConfig(f flags, getenv func(string) string) (c *config.Config, warnings
 		c, warnings, err = config.Load(f.config, getenv)
 		name = f.config
 	} else {
-		name = "environment"
+		name = fromEnvironment
 		c, warnings, err = config.Parse(name, []byte(configFromKeys(getenv)), getenv)
 	}
 	return c, warnings, name, explain(err, name)
@@ -35,8 +39,15 @@ func loadConfig(f flags, getenv func(string) string) (c *config.Config, warnings
 // explain turns the problems of a file into one error that lists them all.
 func explain(err error, name string) error {
 	var problems config.Problems
+	if err == nil {
+		return nil
+	}
 	if !errors.As(err, &problems) {
-		return err
+		return hinted(err, "name a configuration file that exists with -config FILE, or leave it out to use the keys in the environment")
+	}
+	hint := "correct the file and start again; example.config.yaml explains every key"
+	if name == fromEnvironment {
+		hint = "correct or unset the variables that are named"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s has %d problem", name, len(problems))
@@ -49,7 +60,7 @@ func explain(err error, name string) error {
 			b.WriteString("\n" + indent(p.Excerpt, "    "))
 		}
 	}
-	return hinted(errors.New(b.String()), "correct the file and start again; example.config.yaml explains every key")
+	return hinted(errors.New(b.String()), hint)
 }
 
 func indent(text, by string) string {
@@ -64,6 +75,7 @@ type built struct {
 	announce []string
 	firstKey string // a client key for the demo's own clients, "" when none is needed
 	warnings []string
+	unusable map[string]string // by provider: why it is left out
 	closers  []io.Closer
 }
 
@@ -76,8 +88,9 @@ func (b *built) close() {
 // build makes the providers and resolves the keys of a configuration.
 func build(ctx context.Context, c *config.Config, state *routing.State, getenv func(string) string, now func() time.Time) (*built, error) {
 	b := &built{}
+	b.unusable = map[string]string{}
 	w := proxy.Wiring{Config: c, State: state,
-		Providers: map[string]providers.Provider{}, Unusable: map[string]string{}, Routing: routingOptions(c, now)}
+		Providers: map[string]providers.Provider{}, Unusable: b.unusable, Routing: routingOptions(c, now)}
 	for _, p := range c.Providers {
 		impl, why, err := b.provider(ctx, p, getenv)
 		if err != nil {
@@ -213,4 +226,26 @@ func unpriced(c *config.Config) []string {
 		return nil
 	}
 	return []string{"budget: no price is set for " + strings.Join(names, ", ") + ": what they cost is not counted"}
+}
+
+// outboundProxies are the addresses of the proxies that the environment names
+// for outgoing requests, without their credentials, and the passwords in them.
+func outboundProxies(getenv func(string) string) (shown, passwords []string) {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		value := getenv(name)
+		if value == "" {
+			continue
+		}
+		u, err := url.Parse(value)
+		if err != nil {
+			passwords = append(passwords, value) // whatever it is, it is not to be quoted
+			continue
+		}
+		if password, ok := u.User.Password(); ok {
+			passwords = append(passwords, password, url.QueryEscape(password))
+		}
+		u.User = nil
+		shown = append(shown, name+"="+u.String())
+	}
+	return shown, passwords
 }

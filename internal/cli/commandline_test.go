@@ -33,12 +33,16 @@ func TestWrongCallsAndStartUpProblems(t *testing.T) {
 	keyless := writeFile(t, "ok.yaml", "providers: {a: {endpoint: \"http://127.0.0.1:1\", auth: none}}\nmodels: [{alias: m, provider: a}]\n")
 	unusable := writeFile(t, "openai.yaml", "providers: {a: {type: openai, endpoint: \"http://127.0.0.1:1\", auth: none}}\nmodels: [{alias: m, provider: a}]\n")
 
+	free := freePort(t)
+	loop := writeFile(t, "loop.yaml", "providers: {a: {endpoint: \"http://localhost:"+free+"\", auth: none}}\nmodels: [{alias: m, provider: a}]\n")
+
 	for name, c := range map[string]struct {
 		args []string
 		env  map[string]string
 		code int
 		says []string
 	}{
+		"its own endpoint":   {[]string{"-config", loop, "-listen", "127.0.0.1:" + free}, nil, 1, []string{"provider a: its endpoint is where anyproxy itself listens", "hint"}},
 		"unknown flag":       {[]string{"-lissten", "x"}, nil, 2, []string{"anyproxy: error: flag provided but not defined: -lissten", "anyproxy: hint: anyproxy -help"}},
 		"argument":           {[]string{"serve"}, nil, 2, []string{`unexpected argument "serve"`, "hint"}},
 		"no port":            {[]string{"-listen", "localhost"}, nil, 2, []string{`-listen "localhost" is not host:port`, "hint"}},

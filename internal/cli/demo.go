@@ -41,6 +41,23 @@ func (d *demo) configText() string {
 	return "providers:\n" + providers.String() + "models:\n" + models.String()
 }
 
+// load reads the configuration: the world's own, or the one that the flags name
+// with simulated providers in it. Without a world it is that one itself.
+func (d *demo) load(f flags, getenv func(string) string) (c *config.Config, warnings config.Problems, name string, err error) {
+	switch {
+	case d == nil:
+		return loadConfig(f, getenv)
+	case f.config == "":
+		c, warnings, err = config.Parse("demo", []byte(d.configText()), getenv)
+		return c, warnings, "demo", err
+	default:
+		if c, warnings, name, err = loadConfig(f, anyValue(getenv)); err == nil {
+			d.simulate(c)
+		}
+		return c, warnings, name, err
+	}
+}
+
 const simulatedKey = "simulated-key"
 
 // simulate puts simulated upstreams in the place of a file's providers: their

@@ -69,8 +69,7 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 func (f *flags) fromEnvironment(given map[string]bool, getenv func(string) string) error {
 	f.listenFrom = "-listen"
 	if port := getenv("PORT"); !given["listen"] && port != "" {
-		n, err := strconv.Atoi(port)
-		if err != nil || n < 0 || n > 65535 {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
 			return hinted(fmt.Errorf("PORT is %q, not a port number", port), "use PORT=8081, or -listen HOST:PORT")
 		}
 		f.listen, f.listenFrom = net.JoinHostPort("127.0.0.1", port), "PORT"

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -42,13 +45,39 @@ func listenError(addr, from string, err error) error {
 	return hinted(fmt.Errorf("%s: listen on %s: %w", from, addr, unwrapNet(err)), hint)
 }
 
-// unwrapNet drops the "listen tcp ADDR:" that the net package puts in front.
+// unwrapNet drops the "listen tcp ADDR: bind:" that is put in front.
 func unwrapNet(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
-		return op.Err
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
 	}
 	return err
+}
+
+// ownListener reports whether an endpoint is one of the listeners: requests to
+// it would come back for ever.
+func ownListener(endpoint string, listeners []net.Listener) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	ip := net.ParseIP(u.Hostname())
+	local := strings.EqualFold(u.Hostname(), "localhost") || ip != nil && ip.IsLoopback()
+	for _, l := range listeners {
+		a, ok := l.Addr().(*net.TCPAddr)
+		if ok && strconv.Itoa(a.Port) == port && (a.IP.Equal(ip) || local && (a.IP.IsLoopback() || a.IP.IsUnspecified())) {
+			return true
+		}
+	}
+	return false
 }
 
 func isLoopback(l net.Listener) bool {
@@ -56,8 +85,8 @@ func isLoopback(l net.Listener) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// server has the limits of reliability: slow headers and idle connections end,
-// long streams do not (each event has a write deadline of its own).
+// newServer ends slow headers and idle connections, but not long streams: each
+// of their events has a write deadline of its own.
 func newServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,

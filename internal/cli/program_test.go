@@ -198,3 +198,14 @@ func logLines(t testing.TB, path string) (lines []map[string]any) {
 	}
 	return lines
 }
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := listeners("127.0.0.1:0", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l[0].Close()
+	addr := l[0].Addr().String()
+	return addr[strings.LastIndex(addr, ":")+1:]
+}

@@ -96,17 +96,6 @@ func TestKnownRateReadsTheSameEverywhere(t *testing.T) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := listeners("127.0.0.1:0", "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l[0].Close()
-	addr := l[0].Addr().String()
-	return addr[strings.LastIndex(addr, ":")+1:]
-}
-
 var rateOnScreen = regexp.MustCompile(`([0-9]+(?:\.[0-9])?) tok/s`)
 
 // lastRate is the rate that was painted last.

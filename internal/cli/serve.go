@@ -58,11 +58,21 @@ type program struct {
 func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may end before the requests do
 	defer signal.Stop(signals)
 
 	p := &program{flags: f, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw), terminal: hasTerminal()}
+	if f.tui && !tui.CanShow(in, out, getenv) {
+		p.flags.tui = false
+		fmt.Fprintln(errw, "anyproxy: this is no terminal that can show the dashboard; serving without it")
+	}
 	lines := logging.NewAsync(p.logTo)
-	defer lines.Close(time.Second)
+	defer func() {
+		lines.Close(time.Second)
+		if n := lines.Dropped(); n > 0 {
+			fmt.Fprintf(errw, "anyproxy: %d lines of the log were dropped: whatever takes them was too slow\n", n)
+		}
+	}()
 	var warning string
 	p.logger, warning = logging.New(lines, getenv("LOG_LEVEL"), getenv("LOG_FORMAT"), p.redact)
 	if warning != "" {
@@ -78,16 +88,17 @@ func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reade
 		}
 		defer world.close()
 	}
-	switch {
-	case world == nil:
-		p.config, warnings, name, err = loadConfig(f, getenv)
-	case f.config == "":
-		name = "demo"
-		p.config, warnings, err = config.Parse(name, []byte(world.configText()), getenv)
-	default:
-		if p.config, warnings, name, err = loadConfig(f, anyValue(getenv)); err == nil {
-			world.simulate(p.config)
-		}
+	loaded := make(chan struct{})
+	go func() { // a file can be a pipe that nobody writes to
+		defer close(loaded)
+		p.config, warnings, name, err = world.load(f, getenv)
+	}()
+	select {
+	case <-loaded:
+	case <-ctx.Done():
+		return nil
+	case sig := <-signals:
+		return fmt.Errorf("%s while the configuration was being read", sig)
 	}
 	if err != nil {
 		return err
@@ -100,9 +111,14 @@ func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reade
 		return err
 	}
 	defer func() { p.built.close() }()
+	proxies, passwords := outboundProxies(getenv)
+	p.built.secrets = append(p.built.secrets, passwords...)
 	p.redact.Set(p.built.secrets...)
 	for _, w := range p.built.warnings {
 		p.logger.Warn(w)
+	}
+	for _, address := range proxies {
+		p.logger.Info("providers are reached through a proxy", "address", address)
 	}
 	if err := p.open(name); err != nil {
 		return err
@@ -128,6 +144,13 @@ func (p *program) open(name string) (err error) {
 	}
 	if p.listen, err = listeners(addr, from); err != nil {
 		return err
+	}
+	for _, provider := range p.config.Providers {
+		if ownListener(provider.Endpoint, p.listen) {
+			p.closeListeners()
+			return hinted(fmt.Errorf("provider %s: its endpoint is where anyproxy itself listens (%s): %s", provider.Name, from, provider.Endpoint),
+				"set the provider's own address, or listen elsewhere")
+		}
 	}
 	loopback := isLoopback(p.listen[0])
 	if !loopback && len(p.config.APIKeys) == 0 {
@@ -179,7 +202,14 @@ func (p *program) greet(name string) {
 	base := "http://" + p.rec.Snapshot(0).Listen
 	fmt.Fprintf(p.out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, name)
 	for _, m := range p.config.Models {
-		fmt.Fprintf(p.out, "  %-40s → %s\n", modelNames(m), describeTarget(m))
+		if _, out := p.built.unusable[m.Provider]; !out {
+			fmt.Fprintf(p.out, "  %-40s → %s\n", modelNames(m), describeTarget(m))
+		}
+	}
+	for _, provider := range p.config.Providers {
+		if why, out := p.built.unusable[provider.Name]; out {
+			fmt.Fprintf(p.out, "  left out: %s, %s\n", provider.Name, why)
+		}
 	}
 	if len(p.config.APIKeys) == 0 {
 		fmt.Fprintln(p.out, "\nNo client keys are configured: whoever is on this machine may use it.")
@@ -327,10 +357,21 @@ func (p *program) drain(server *http.Server, interrupt context.CancelCauseFunc, 
 	case <-done:
 	case <-signals:
 		p.logger.Warn("second signal, ending at once")
+		interrupt(proxy.ErrShutdown)
+		p.handlersEnd()
 		cancel()
 		<-done
 	}
 	_ = server.Close()
+	p.handlersEnd()
+}
+
+// handlersEnd waits, for a second at most, until handlers that have been told
+// to end have written their last words and records.
+func (p *program) handlersEnd() {
+	for end := time.Now().Add(time.Second); p.proxy.Serving() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // dashboard shows the screen while it lasts. Nothing else may write to the

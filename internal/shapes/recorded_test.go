@@ -27,7 +27,7 @@ func TestRecordedShapesShowWhatClientsDo(t *testing.T) {
 		byName[s.Name] = s
 	}
 	for name, want := range map[string][]string{
-		"plain-1":    {`"tools":[{"name":`, `"defer_loading":true`, `},{"role":"system","content":"`, `"cache_control":{"type":"ephemeral"}`, `"thinking":{"type":"adaptive","display":"omitted"}`},
+		"plain-1":    {`"tools":[{"name":`, `"defer_loading":true`, `},{"role":"system","content":[{"type":"text"`, `"cache_control":{"type":"ephemeral"}`, `"thinking":{"type":"adaptive","display":"`},
 		"tool-1":     {`"stream":true`},
 		"tool-2":     {`"type":"tool_use"`, `"type":"tool_result"`, `"is_error":false`},
 		"thinking-1": {`"stream":true`},

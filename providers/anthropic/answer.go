@@ -3,6 +3,7 @@ package anthropic
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"anyproxy/internal/jsonscan"
 	"anyproxy/providers"
 )
 
@@ -31,6 +33,7 @@ type answer struct {
 // accept looks at the head of a response and makes a Stream or an Error of it.
 func (x *exchange) accept(res *http.Response, stream bool) (*providers.Stream, error) {
 	a := answer{x, res, decoded(res)}
+	x.redactHeader(res.Header)
 	frames, err := a.frames(stream)
 	if err != nil {
 		res.Body.Close()
@@ -42,6 +45,8 @@ func (x *exchange) accept(res *http.Response, stream bool) (*providers.Stream, e
 func (a answer) frames(stream bool) (providers.Frames, error) {
 	kind := contentType(a.res.Header)
 	switch {
+	case a.res.StatusCode >= 600:
+		return nil, a.unusable("status %d", a.res.StatusCode)
 	case a.res.StatusCode >= 400:
 		return nil, a.refused()
 	case a.res.StatusCode >= 300:
@@ -84,10 +89,26 @@ func (a answer) refused() *providers.Error {
 			return gone
 		}
 	}
-	if body = a.redact(body); isError(body) {
+	body = a.redact(body)
+	switch {
+	case isError(body), e.Class == providers.ClassInvalid && jsonscan.Valid(body, maxDepth) == nil:
+		// What is about the client's request reaches it as it is, whatever its shape.
 		e.Header, e.Body = endToEnd(a.res.Header), body
+	case err == nil && len(body) > 0:
+		e.Err = errors.New(excerpt(body))
 	}
 	return e
+}
+
+// excerpt is the beginning of an error body that no client could read, for the
+// operator: on one line, without what a terminal would obey.
+func excerpt(body []byte) string {
+	const longest = 200
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(body[:min(len(body), 4*longest)]), "")), " ")
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	return fmt.Sprintf("%q", text)
 }
 
 // unstreamed is the failure of a JSON answer to a request for a stream: what
@@ -190,9 +211,11 @@ func (g *gunzip) Read(p []byte) (int, error) {
 	return g.z.Read(p)
 }
 
-// hopByHop are the headers that concern the upstream's connection or its
-// encoding of the body, or its cookies.
-var hopByHop = []string{
+// notForClients are the headers that concern the upstream's connection or its
+// encoding of the body, its cookies and its host, and a wait in milliseconds,
+// which would bypass the bound on the one in seconds.
+var notForClients = []string{
+	"Alt-Svc", "Retry-After-Ms",
 	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade", "Set-Cookie", "Set-Cookie2", "Content-Length", "Content-Encoding",
 }
@@ -202,8 +225,13 @@ func endToEnd(h http.Header) http.Header {
 	for _, name := range connectionTokens(h) {
 		delete(h, name)
 	}
-	for _, name := range hopByHop {
+	for _, name := range notForClients {
 		delete(h, name)
+	}
+	for name := range h { // another anyproxy's word is not ours, and no web page is a client
+		if strings.HasPrefix(name, "X-Anyproxy-") || strings.HasPrefix(name, "Access-Control-") {
+			delete(h, name)
+		}
 	}
 	return h
 }

@@ -135,11 +135,6 @@ func (x *exchange) fail(class providers.Class, err error) *providers.Error {
 	return &providers.Error{Provider: x.p.name, Model: x.model, Class: class, Err: err}
 }
 
-// failf is fail for an answer that cannot be used.
-func (x *exchange) failf(class providers.Class, format string, args ...any) *providers.Error {
-	return x.fail(class, fmt.Errorf(format, args...))
-}
-
 // keyRedactor replaces one key and the configured headers.
 type keyRedactor struct {
 	key string
@@ -153,6 +148,25 @@ func (x *exchange) redact(b []byte) []byte {
 	if key == "" && len(x.p.headers) == 0 {
 		return b
 	}
+	return x.redactor(key).Bytes(b)
+}
+
+// redactHeader does the same for the headers of any answer: nobody expects a
+// key there, and no byte of them is the model's.
+func (x *exchange) redactHeader(h http.Header) {
+	key := x.key.Reveal()
+	if key == "" && len(x.p.headers) == 0 {
+		return
+	}
+	r := x.redactor(key)
+	for _, values := range h {
+		for i, v := range values {
+			values[i] = r.String(v)
+		}
+	}
+}
+
+func (x *exchange) redactor(key string) *keyRedactor {
 	r := x.p.redactor.Load()
 	if r == nil || r.key != key {
 		values := []string{key}
@@ -162,5 +176,5 @@ func (x *exchange) redact(b []byte) []byte {
 		r = &keyRedactor{key, redact.New(values...)}
 		x.p.redactor.Store(r)
 	}
-	return r.Bytes(b)
+	return r
 }

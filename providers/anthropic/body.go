@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -18,6 +19,9 @@ type body struct {
 	size  int64
 	first *body // the one that newBody made
 	read  atomic.Bool
+	// repeated is set, on the first one, once again has been called.
+	repeated atomic.Bool
+	onRepeat func() // nil = nothing to be done before the repetition
 
 	// mu keeps a Close, which a transport may call during a Read, from giving
 	// back what is being copied.
@@ -34,9 +38,19 @@ func newBody(b *providers.Body, parts [3][]byte) *body {
 	return out
 }
 
+// errSpent stops a transport that has met one dead idle connection after
+// another: each try may have been worked on, and paid for.
+var errSpent = errors.New("a second kept-alive connection was dead")
+
 // again is http.Request's GetBody. The transport calls it inside Send only,
-// whose caller holds the client's body.
+// whose caller holds the client's body, for one try on another connection.
 func (b *body) again() (io.ReadCloser, error) {
+	if b.first.repeated.Swap(true) {
+		return nil, errSpent
+	}
+	if b.first.onRepeat != nil {
+		b.first.onRepeat()
+	}
 	b.kept.Retain()
 	return &body{kept: b.kept, parts: b.parts, size: b.size, first: b.first, left: b.parts}, nil
 }

@@ -17,6 +17,7 @@ func (p *Provider) request(ctx context.Context, r *providers.Request, key config
 	u := p.urls[r.Endpoint]
 	u.RawQuery = r.RawQuery
 	body := newBody(r.Body, splice(r))
+	body.onRepeat = p.transport.CloseIdleConnections // where one is dead all are suspect: the repetition gets a fresh one
 	req := &http.Request{
 		Method: http.MethodPost, URL: &u, Host: u.Host, Header: p.header(r, key),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -36,7 +36,6 @@ type breaker struct {
 	opened  time.Time // zero while it is closed
 	until   time.Time // when the pause ends
 	stated  bool      // the upstream asked for the pause itself
-	reason  string
 	refused bool      // the key was refused
 	probing bool      // the one request of half-open is under way
 	asked   time.Time // when it was last tried as a last resort
@@ -56,11 +55,12 @@ func (b *breaker) phaseLocked(now time.Time) phase {
 	}
 }
 
-// view returns how the breaker stands, until when, and why.
-func (b *breaker) view(now time.Time) (p phase, until time.Time, reason string, refused bool) {
+// view returns how the breaker stands and until when, and whether a refused key
+// is the reason.
+func (b *breaker) view(now time.Time) (p phase, until time.Time, refused bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.phaseLocked(now), b.until, b.reason, b.refused
+	return b.phaseLocked(now), b.until, b.refused
 }
 
 // admit asks to send one attempt; lastResort asks for it although the breaker
@@ -107,7 +107,7 @@ func (b *breaker) succeed(now, started time.Time, probe bool) bool {
 	if b.opened.IsZero() || b.opened.After(started) {
 		return false
 	}
-	b.opened, b.until, b.stated, b.reason, b.refused = time.Time{}, time.Time{}, false, "", false
+	b.opened, b.until, b.stated, b.refused = time.Time{}, time.Time{}, false, false
 	b.closed, b.probing = now, false
 	return true
 }
@@ -127,7 +127,6 @@ type cause struct {
 	base    time.Duration // the first pause where it asked for nothing; doubles with each strike
 	fixed   bool          // base does not double
 	draw    float64       // in [0,1), for the jitter
-	reason  string
 	refused bool
 }
 
@@ -142,7 +141,7 @@ func (b *breaker) trip(now time.Time, probe bool, c cause) time.Duration {
 	}
 	if !b.opened.IsZero() && !probe {
 		if until := now.Add(c.stated); c.stated > 0 && until.After(b.until) {
-			b.until, b.stated, b.reason = until, true, c.reason
+			b.until, b.stated = until, true
 		}
 		return 0
 	}
@@ -155,7 +154,7 @@ func (b *breaker) trip(now time.Time, probe bool, c cause) time.Duration {
 		wait = c.pause(b.strikes)
 	}
 	b.opened, b.until, b.stated = now, now.Add(wait), c.stated > 0
-	b.reason, b.refused, b.row, b.asked = c.reason, c.refused, 0, time.Time{}
+	b.refused, b.row, b.asked = c.refused, 0, time.Time{}
 	return wait
 }
 

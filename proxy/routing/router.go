@@ -286,7 +286,7 @@ func (a *Attempt) Report(res Result) (metrics.Event, bool) {
 }
 
 func (a *Attempt) trip(b *breaker, now time.Time, probe bool, res Result) (metrics.Event, bool) {
-	c := cause{stated: min(res.RetryAfter, a.r.o.MaxRetryAfter), base: a.r.o.Cooldown, draw: a.r.o.Draw(), reason: res.Reason}
+	c := cause{stated: min(res.RetryAfter, a.r.o.MaxRetryAfter), base: a.r.o.Cooldown, draw: a.r.o.Draw()}
 	if res.Verdict == Refused {
 		c.base, c.fixed, c.refused = credentialCooldown, true, true
 	}

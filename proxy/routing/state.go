@@ -59,8 +59,8 @@ func (s *State) upstream(provider, endpoint, model string) *upstream {
 
 // readyAt is when the upstream may be asked, in the past when it may be now.
 func (u *upstream) readyAt(now time.Time) time.Time {
-	_, own, _, _ := u.view(now)
-	_, account, _, _ := u.account.view(now)
+	_, own, _ := u.view(now)
+	_, account, _ := u.account.view(now)
 	if account.After(own) {
 		return account
 	}
@@ -69,8 +69,8 @@ func (u *upstream) readyAt(now time.Time) time.Time {
 
 // phase is the worse of the upstream's own and its account's.
 func (u *upstream) phase(now time.Time) phase {
-	own, _, _, _ := u.view(now)
-	account, _, _, _ := u.account.view(now)
+	own, _, _ := u.view(now)
+	account, _, _ := u.account.view(now)
 	if own == open || account == open {
 		return open
 	}
@@ -81,7 +81,7 @@ func (u *upstream) phase(now time.Time) phase {
 type Standing struct {
 	// RetryAt is when the last of its pauses ends, zero when none runs.
 	RetryAt  time.Time
-	Reason   string
+	Out      bool // nothing of it is available
 	HalfOpen bool // a pause is over and nothing has succeeded since
 	Refused  bool // its key was refused
 }
@@ -89,29 +89,39 @@ type Standing struct {
 // Provider tells how a provider stands now.
 func (s *State) Provider(name, endpoint string, now time.Time) Standing {
 	s.mu.Lock()
-	var breakers []*breaker
+	var models []*upstream
 	for key, u := range s.upstreams {
 		if key.accountKey == (accountKey{name, endpoint}) {
-			breakers = append(breakers, &u.breaker)
+			models = append(models, u)
 		}
 	}
-	if account := s.accounts[accountKey{name, endpoint}]; account != nil {
-		breakers = append(breakers, account)
-	}
+	account := s.accounts[accountKey{name, endpoint}]
 	s.mu.Unlock()
 
 	var st Standing
-	for _, b := range breakers {
-		p, until, reason, refused := b.view(now)
-		switch {
-		case p == halfOpen:
-			st.HalfOpen = true
-		case p == open && until.After(st.RetryAt):
-			st.RetryAt, st.Reason = until, reason
+	out := 0
+	for _, u := range models {
+		if st.include(&u.breaker, now) == open {
+			out++
 		}
-		st.Refused = st.Refused || p == open && refused
+	}
+	st.Out = out > 0 && out == len(models)
+	if account != nil && st.include(account, now) == open {
+		st.Out = true
 	}
 	return st
+}
+
+func (st *Standing) include(b *breaker, now time.Time) phase {
+	p, until, refused := b.view(now)
+	switch {
+	case p == halfOpen:
+		st.HalfOpen = true
+	case p == open && until.After(st.RetryAt):
+		st.RetryAt = until
+	}
+	st.Refused = st.Refused || p == open && refused
+	return p
 }
 
 // ttft is a running mean of ln(time to first token), decayed with ttftTau.
