@@ -67,7 +67,10 @@ type Error struct {
 	// there was no answer fit for a client.
 	Header http.Header
 	Body   []byte
-	Err    error // the cause, nil when Status says it all
+	// Renewed is set when the provider's key was refused and its source gives
+	// another one by now: asking again may succeed.
+	Renewed bool
+	Err     error // the cause, nil when Status says it all
 }
 
 func (e *Error) Error() string {

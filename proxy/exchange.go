@@ -86,6 +86,13 @@ func (x *exchange) attempt(p *routing.Attempt) *providers.Error {
 	meter := x.meter(p)
 	stream, err := x.ask(p, meter)
 	failure := asError(p, err)
+	if failure != nil && failure.Renewed {
+		x.recordAttempt(meter, x.outcome(p, stream, failure), stream, failure)
+		x.attempts++
+		meter = x.meter(p)
+		stream, err = x.ask(p, meter)
+		failure = asError(p, err)
+	}
 	x.report(p, meter, stream, failure)
 	switch {
 	case failure == nil:

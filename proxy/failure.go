@@ -83,29 +83,45 @@ func upstreamMessage(body []byte) string {
 	return ""
 }
 
+// outcome is how an attempt ended, for the meters and the log.
+func (x *exchange) outcome(p *routing.Attempt, stream *providers.Stream, failure *providers.Error) metrics.Result {
+	switch {
+	case failure == nil:
+		return metrics.Result{Outcome: metrics.OutcomeOK, Status: stream.Status}
+	case x.r.Context().Err() != nil:
+		return metrics.Result{Outcome: metrics.OutcomeCanceled, Status: failure.Status}
+	}
+	out := metrics.Result{Outcome: failure.Class.String(), Status: failure.Status, Reason: x.s.reason(failure)}
+	if x.passedThrough(p.Provider, failure) {
+		out.Outcome = providers.ClassInvalid.String() // the client's own credential is not the provider's fault
+	}
+	return out
+}
+
+// verdictOn is what a failure means for the upstream's standing.
+func (x *exchange) verdictOn(p *routing.Attempt, failure *providers.Error) routing.Verdict {
+	if failure == nil {
+		return routing.Good
+	}
+	if x.r.Context().Err() != nil || x.passedThrough(p.Provider, failure) {
+		return routing.Neutral
+	}
+	v := verdict(failure)
+	if x.req.Endpoint == providers.CountTokens && v != routing.Unreached && v != routing.Refused {
+		return routing.Neutral // a provider without that endpoint can be a good one
+	}
+	return v
+}
+
 // report gives the outcome of an attempt to everybody who keeps count.
 func (x *exchange) report(p *routing.Attempt, meter *metrics.Attempt, stream *providers.Stream, failure *providers.Error) {
-	res := routing.Result{Verdict: routing.Good}
-	out := metrics.Result{Outcome: metrics.OutcomeOK}
-	if stream != nil {
-		out.Status = stream.Status
-	}
-	switch {
-	case failure != nil && x.r.Context().Err() != nil:
-		res.Verdict, out.Outcome = routing.Neutral, metrics.OutcomeCanceled
-	case failure != nil:
-		res = routing.Result{Verdict: verdict(failure), RetryAfter: failure.RetryAfter, Reason: x.s.reason(failure)}
-		out = metrics.Result{Outcome: failure.Class.String(), Status: failure.Status, Reason: res.Reason}
-		if x.passedThrough(p.Provider, failure) || x.req.Endpoint == providers.CountTokens && res.Verdict != routing.Unreached && res.Verdict != routing.Refused {
-			res.Verdict = routing.Neutral // a provider without that endpoint can be a good one
-		}
-		if x.passedThrough(p.Provider, failure) {
-			out.Outcome = providers.ClassInvalid.String() // the client's own credential
-		}
-	}
+	out := x.outcome(p, stream, failure)
 	done := x.recordAttempt(meter, out, stream, failure)
 	x.charge(p.Provider, p.Model, done.Tokens)
-	res.TTFT = done.TTFT
+	res := routing.Result{Verdict: x.verdictOn(p, failure), Reason: out.Reason, TTFT: done.TTFT}
+	if failure != nil {
+		res.RetryAfter = failure.RetryAfter
+	}
 	if e, ok := p.Report(res); ok {
 		e.Request = x.id
 		x.s.event(e)

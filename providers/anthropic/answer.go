@@ -82,6 +82,7 @@ func (a answer) refused() *providers.Error {
 		Provider: a.p.name, Model: a.model, Status: status, Class: providers.ClassOf(status),
 		RetryAfter: retryAfter(a.res.Header, status, time.Now()),
 	}
+	e.Renewed = e.Class == providers.ClassCredential && a.renewed()
 	body, err := a.readError()
 	if err != nil {
 		e.Err = fmt.Errorf("read error body: %w", err)

@@ -110,6 +110,13 @@ func (p *Provider) secret(ctx context.Context) (config.Secret, error) {
 	return p.key.Secret(ctx)
 }
 
+// renewed reports whether the key's source gives another value than the one
+// that the upstream was shown.
+func (x *exchange) renewed() bool {
+	now, err := x.p.secret(x.ctx)
+	return err == nil && now.Reveal() != x.key.Reveal()
+}
+
 // An exchange is one attempt, from the request to the end of its answer.
 type exchange struct {
 	p        *Provider
