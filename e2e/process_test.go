@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,7 +20,7 @@ import (
 
 const (
 	clientKey     = "e2e-client-key"
-	clientTimeout = time.Minute
+	clientTimeout = 2 * time.Minute
 )
 
 // client is a real client's surroundings: its own home and working folder.
@@ -28,6 +29,7 @@ type client struct {
 	base    string // where it believes the API to be
 	workdir string
 	bearer  bool // show the key as Authorization: Bearer
+	retries int  // how often it asks again by itself
 }
 
 func newClient(t *testing.T, base string) *client {
@@ -44,7 +46,7 @@ func (c *client) environ(trap string) []string {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + c.t.TempDir(), "TMPDIR=" + c.t.TempDir(), "LANG=C.UTF-8",
 		"ANTHROPIC_BASE_URL=" + c.base, key + "=" + clientKey,
 		"HTTP_PROXY=" + trap, "HTTPS_PROXY=" + trap, "NO_PROXY=127.0.0.1",
-		"CLAUDE_CODE_MAX_RETRIES=0", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
+		"CLAUDE_CODE_MAX_RETRIES=" + strconv.Itoa(c.retries), "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
 		"DISABLE_AUTOUPDATER=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1",
 		"IS_SANDBOX=1", // root may skip permissions
 	}

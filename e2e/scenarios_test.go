@@ -141,6 +141,58 @@ func TestClaudeCodeRepairsAnAnswerThatBrokeAfterContent(t *testing.T) {
 	}
 }
 
+// Minutes of thinking that shows nothing are no content: when the provider dies
+// in them, the turn goes on with the next one. Meanwhile the client is kept
+// waiting by pings.
+func TestClaudeCodeSurvivesADeathInHiddenThinking(t *testing.T) {
+	needClients(t)
+	t.Parallel()
+	thinks := simulator.Answer{
+		Blocks: []simulator.Block{simulator.HiddenThinking(strings.Repeat("so it goes ", 200)), simulator.Text("Never said.")},
+		Rate:   5, PingEvery: 5 * time.Second,
+		// Behind message_start, ping and the block's start come eight pings: 40 s.
+		Faults: []simulator.Fault{{Kind: simulator.Reset, At: simulator.Events(11)}},
+	}
+	first := startUpstream(t, simulator.Always(thinks))
+	second := startUpstream(t, simulator.Conversation(simulator.Answer{}))
+	began := time.Now()
+	turns["plain"].check(t, newClient(t, startProxy(t, first.URL(), second.URL())))
+	if took := time.Since(began); took < 40*time.Second {
+		t.Errorf("it took %v, the first provider should have thought for 40 s", took)
+	}
+	checkRequests(t, "first", first, 1, 1)
+	checkRequests(t, "second", second, 1, 1)
+}
+
+// When nobody answers, the client reads why, in the upstream's words, and waits
+// as long as it is told before it asks again.
+func TestClaudeCodeIsToldThatAllAreDown(t *testing.T) {
+	needClients(t)
+	t.Parallel()
+	limited := simulator.Answer{Faults: []simulator.Fault{simulator.RateLimited(4 * time.Second)}}
+	first := startUpstream(t, simulator.Always(limited))
+	second := startUpstream(t, simulator.Always(limited))
+	c := newClient(t, startProxy(t, first.URL(), second.URL()))
+	c.retries = 1
+	got := c.claude("say hi")
+	if !got.IsError || !strings.Contains(got.Result, "429") || !strings.Contains(got.Result, "rate limit") {
+		t.Errorf("got %+v, want the upstream's words", got)
+	}
+	requests := append(first.Requests(), second.Requests()...)
+	var earliest, latest time.Time
+	for _, r := range requests {
+		if earliest.IsZero() || r.Time.Before(earliest) {
+			earliest = r.Time
+		}
+		if r.Time.After(latest) {
+			latest = r.Time
+		}
+	}
+	if gap := latest.Sub(earliest); gap < 4*time.Second {
+		t.Errorf("the client asked again after %v, it was told to wait 4 s", gap)
+	}
+}
+
 func TestSDK(t *testing.T) {
 	needClients(t)
 	first := startUpstream(t, simulator.Conversation(simulator.Answer{}))
