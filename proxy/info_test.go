@@ -135,7 +135,8 @@ func TestBadRequestsAreRefusedBeforeAnyUpstream(t *testing.T) {
 		"too many blocks":   {`{"messages":[{"content":[` + strings.Repeat(`{},`, 10000) + `{}]}],"model":"claude-x"}`, nil, 400, "10000 content blocks"},
 		"bad message":       {`{"messages":[{"content":[{]}],"model":"claude-x"}`, nil, 400, "JSON"},
 		"gzip":              {streamRequest, []string{"Content-Encoding", "gzip"}, 415, "content-encoding"},
-		"unknown model":     {`{"model":"\u001b[31mnone"}`, nil, 404, "none"},
+		"unknown model":     {`{"model":"\u202enone"}`, nil, 404, "none"},
+		"unfit model":       {`{"model":"claude-\u001b[31m"}`, nil, 400, "control characters"},
 	} {
 		got := p.do(t, "POST", "/v1/messages", c.body, c.header...)
 		kind, message := got.errorType()

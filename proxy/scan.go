@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"anyproxy/internal/jsonscan"
 	"anyproxy/providers"
@@ -83,6 +84,10 @@ func scanBody(b []byte) (scan, *refusal) {
 	}
 	if len(s.model) > maxModel {
 		return s, refuse(http.StatusBadRequest, "model: longer than "+strconv.Itoa(maxModel)+" bytes")
+	}
+	if strings.ContainsFunc(s.model, unicode.IsControl) {
+		// It is told in a response header, which can carry none (RFC 9110, 5.5).
+		return s, refuse(http.StatusBadRequest, "model: control characters are not allowed")
 	}
 	return s, nil
 }

@@ -93,5 +93,7 @@ func newServer(h http.Handler) *http.Server {
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		// Else "OPTIONS *" is answered without a look at its Host.
+		DisableGeneralOptionsHandler: true,
 	}
 }

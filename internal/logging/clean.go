@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// cleaner escapes in JSON records what encoding/json lets through and a
-// terminal obeys: DEL, the C1 controls and the characters that turn the
-// direction of text (U+202A–E, U+2066–9; "Trojan Source", CVE-2021-42574). All
-// of them can only stand in strings, where \u escapes mean the same. The text
-// handler needs no such help: strconv.Quote escapes what is not printable.
+// cleaner escapes in records what the handlers let through and a terminal
+// obeys: DEL, the C1 controls and the characters that turn the direction of
+// text (U+202A–E, U+2066–9; "Trojan Source", CVE-2021-42574). In JSON all of them
+// can only stand in strings, where \u escapes mean the same. The text handler
+// quotes all but DEL, which it takes for a letter.
 type cleaner struct{ w io.Writer }
 
 func (c cleaner) Write(p []byte) (int, error) {

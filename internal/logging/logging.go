@@ -35,7 +35,7 @@ func New(w io.Writer, level, format string, r *redact.Redactor) (log *slog.Logge
 		h = slog.NewJSONHandler(cleaner{w}, &slog.HandlerOptions{Level: lvl})
 	default:
 		formatOK = format == "" || strings.EqualFold(format, "text")
-		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: lvl, ReplaceAttr: shortTime})
+		h = slog.NewTextHandler(cleaner{w}, &slog.HandlerOptions{Level: lvl, ReplaceAttr: shortTime})
 	}
 	return slog.New(h), warn(level, levelOK, format, formatOK)
 }

@@ -110,3 +110,27 @@ func BenchmarkSend(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEdit sends a body with the model's name replaced to nobody: what the
+// edit costs beside the copy that the transport makes anyway.
+func BenchmarkEdit(b *testing.B) {
+	for name, size := range map[string]int{"2KB": 2 << 10, "100KB": 100 << 10, "1MB": 1 << 20} {
+		const before = `{"messages":[{"role":"user","content":"`
+		text := before + strings.Repeat("x", size) + `"}],"model":`
+		data := []byte(text + `"claude-sonnet-4-5","stream":true}`)
+		kept := providers.NewBody(data, nil)
+		r := &providers.Request{Body: kept, Asked: "claude-sonnet-4-5", Model: "glm-4.6",
+			ModelAt: providers.Span{Start: len(text), End: len(text) + len(`"claude-sonnet-4-5"`)}}
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				body := newBody(kept, splice(r))
+				if n, err := io.Copy(io.Discard, body); n != body.size || err != nil {
+					b.Fatal(n, err)
+				}
+				_ = body.Close()
+			}
+		})
+	}
+}
