@@ -258,6 +258,9 @@ func copyHeader(dst, src http.Header) {
 // own error event where it sent one.
 func (x *exchange) abort(failure *providers.Error) {
 	status, message := failureWords(failure)
+	if failure.Provider != "" {
+		status = http.StatusBadGateway // an answer that broke, by whatever cause, is an api_error
+	}
 	x.end(metrics.PhaseFailed, 0, message)
 	body := failure.Body
 	if body == nil {

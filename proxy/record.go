@@ -60,7 +60,7 @@ func (x *exchange) end(phase metrics.Phase, status int, told string) {
 		body = x.req.Body.Bytes()
 	}
 	x.s.log.Request(rec, x.r.Header, body)
-	level := slog.LevelInfo
+	level := slog.LevelDebug // what went well is on the screen and in the request log
 	if phase == metrics.PhaseFailed {
 		level = slog.LevelWarn
 	}

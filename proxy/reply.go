@@ -120,8 +120,8 @@ func (r *reply) send(b []byte) error {
 		r.wrote = now
 	}
 	_, err := r.w.Write(b)
-	if err == nil && r.stream { // the server flushes the end of all else
-		err = r.rc.Flush()
+	if err == nil {
+		err = r.rc.Flush() // now, not when the records of the request are written
 	}
 	if err != nil {
 		return &providers.Error{Class: providers.ClassCanceled, Err: errors.Join(errGone, err)}

@@ -86,7 +86,7 @@ func TestKeysWithoutEffectAreNamed(t *testing.T) {
 
 func TestDemoNeedsNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
-	p := start(t, map[string]string{"CONFIG_PATH": "does-not-exist.yaml"}, "-demo")
+	p := start(t, map[string]string{"CONFIG_PATH": "does-not-exist.yaml", "LOG_LEVEL": "debug"}, "-demo")
 	if out := p.out.String(); !strings.Contains(out, "ANTHROPIC_BASE_URL="+p.base) || !strings.Contains(out, "curl -N "+p.base) {
 		t.Errorf("it does not say how to connect: %s", out)
 	}

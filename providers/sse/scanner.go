@@ -7,6 +7,7 @@
 package sse
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -120,6 +121,9 @@ func (s *Scanner) Next() (Event, bool) {
 	if s.err != nil || !s.begin() {
 		return Event{}, false
 	}
+	if e, ok := s.usual(); ok {
+		return e, true
+	}
 	for {
 		from, to, ok := s.nextLine()
 		if s.line-s.start > MaxEvent || !ok && s.end-s.start > MaxEvent {
@@ -134,6 +138,33 @@ func (s *Scanner) Next() (Event, bool) {
 		}
 		s.field(from, to)
 	}
+}
+
+// usual gives the next event when it is whole and written the way the API
+// writes all of its: one event: line, one data: line, each with a blank behind
+// the colon, and LF. Everything else is left to Next.
+func (s *Scanner) usual() (Event, bool) {
+	const event, data = "event: ", "data: "
+	if s.line != s.start || s.dataLines != 0 {
+		return Event{}, false // begun by Next in an earlier call
+	}
+	b := s.buf[s.start:s.end]
+	if len(b) < len(event) || string(b[:len(event)]) != event {
+		return Event{}, false
+	}
+	nameEnd := bytes.IndexByte(b, '\n')
+	from := nameEnd + 1 + len(data)
+	if nameEnd < 0 || len(b) < from || string(b[nameEnd+1:from]) != data {
+		return Event{}, false
+	}
+	to := bytes.IndexByte(b[from:], '\n')
+	if to += from; to < from || to+1 >= len(b) || b[to+1] != '\n' || to+2 > MaxEvent || bytes.IndexByte(b[:to], '\r') >= 0 {
+		return Event{}, false
+	}
+	s.start += to + 2
+	s.line, s.searched = s.start, s.start
+	s.name, s.data = span{s.start, s.start}, span{s.start, s.start}
+	return Event{Raw: b[:to+2], Name: b[len(event):nameEnd], Data: b[from:to]}, true
 }
 
 // begin skips the byte order mark that a stream may open with. It reports

@@ -38,7 +38,7 @@ type breaker struct {
 	stated  bool      // the upstream asked for the pause itself
 	refused bool      // the key was refused
 	probing bool      // the one request of half-open is under way
-	asked   time.Time // when it was last tried as a last resort
+	asked   time.Time // when it was last asked while, or to become, open
 	row     int       // failures in a row while closed
 	strikes int       // openings without a lasting recovery between
 	closed  time.Time // when it closed last
@@ -78,7 +78,7 @@ func (b *breaker) admit(now time.Time, lastResort bool) (probe, ok bool) {
 	case !lastResort:
 		return false, false
 	}
-	if b.stated && b.until.Sub(now) > lastResortWait && !b.asked.IsZero() && now.Sub(b.asked) < lastResortWait {
+	if b.stated && b.until.Sub(now) > lastResortWait && now.Sub(b.asked) < lastResortWait {
 		return false, false
 	}
 	b.asked = now
@@ -154,7 +154,7 @@ func (b *breaker) trip(now time.Time, probe bool, c cause) time.Duration {
 		wait = c.pause(b.strikes)
 	}
 	b.opened, b.until, b.stated = now, now.Add(wait), c.stated > 0
-	b.refused, b.row, b.asked = c.refused, 0, time.Time{}
+	b.refused, b.row, b.asked = c.refused, 0, now
 	return wait
 }
 
