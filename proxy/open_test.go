@@ -291,3 +291,29 @@ func TestPingsAreNotInTheRequestLog(t *testing.T) {
 		t.Errorf("the log says\n%s", data)
 	}
 }
+
+// slowReader takes its time for each write.
+type slowReader struct {
+	*httptest.ResponseRecorder
+	pause time.Duration
+}
+
+func (w slowReader) Write(b []byte) (int, error) {
+	time.Sleep(w.pause)
+	return w.ResponseRecorder.Write(b)
+}
+
+func TestSlowReaderIsNotTheUpstreamsSilence(t *testing.T) {
+	steady := timed{steps: []step{{frame: frame(providers.Preamble, 0)}, {frame: frame(providers.Content, 3)},
+		{after: 50 * time.Second, frame: frame(providers.Content, 4)}, {after: 50 * time.Second, frame: frame(providers.End, 7)}}}
+	inVirtualTime(t, two, map[string]providers.Provider{"a": steady, "b": answering(0)}, func(h http.Handler, rec *metrics.Recorder) {
+		w := slowReader{httptest.NewRecorder(), 5 * time.Minute} // the idle limit is one
+		h.ServeHTTP(w, httptest.NewRequest("POST", "/v1/messages", strings.NewReader(streamRequest)))
+		if got := w.Body.String(); got != sseText[0]+sseText[3]+sseText[4]+sseText[7] {
+			t.Errorf("told %q", got)
+		}
+		if p := rec.Snapshot(0).Providers[0]; p.OK != 1 || p.Failed != 0 {
+			t.Errorf("a: %+v", p)
+		}
+	})
+}
