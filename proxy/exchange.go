@@ -197,11 +197,14 @@ func (x *exchange) relay(p *routing.Attempt, stream *providers.Stream, meter *me
 				continue
 			}
 			watch.committed()
-			out = append(x.held, frame.Bytes...)
+			if len(x.held) > 0 {
+				out = append(x.held, frame.Bytes...)
+				x.held = nil
+			}
 			x.commit(p, stream, len(out))
 		}
 		watch.pause() // a client that reads slowly is not the upstream's silence
-		if err := x.reply.write(out); err != nil {
+		if err := x.reply.write(out, now); err != nil {
 			return err
 		}
 		watch.heard(time.Now())

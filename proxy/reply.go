@@ -74,7 +74,7 @@ func (r *reply) ping() {
 		h.Set("Cache-Control", "no-cache")
 		r.w.WriteHeader(http.StatusOK)
 	}
-	if r.send(ping) == nil { // else the client is gone, and the handler will notice
+	if r.send(ping, time.Now()) == nil { // else the client is gone, and the handler will notice
 		r.timer.Reset(pingEvery)
 	}
 }
@@ -102,20 +102,21 @@ func (r *reply) open(status int, set func(http.Header)) (opened bool) {
 	return true
 }
 
-// write sends bytes of the answer now, and keeps them for the request log.
-func (r *reply) write(b []byte) error {
+// write sends bytes of the answer, and keeps them for the request log. now is
+// the time.
+func (r *reply) write(b []byte, now time.Time) error {
 	if len(b) == 0 {
 		return nil
 	}
-	err := r.send(b)
+	err := r.send(b, now)
 	if err == nil {
 		r.capture.Append(b)
 	}
 	return err
 }
 
-func (r *reply) send(b []byte) error {
-	if now := time.Now(); now.Sub(r.wrote) >= deadlineStep {
+func (r *reply) send(b []byte, now time.Time) error {
+	if now.Sub(r.wrote) >= deadlineStep {
 		_ = r.rc.SetWriteDeadline(now.Add(writeTime)) // not all writers can
 		r.wrote = now
 	}
@@ -141,9 +142,9 @@ func (r *reply) fail(status int, body []byte, set func(http.Header)) {
 	})
 	switch {
 	case opened:
-		_ = r.write(body) // the client may be gone
+		_ = r.write(body, time.Now()) // the client may be gone
 	case r.stream:
-		_ = r.write(sse.AppendEvent(nil, sse.Error, body))
+		_ = r.write(sse.AppendEvent(nil, sse.Error, body), time.Now())
 	default:
 		panic(http.ErrAbortHandler)
 	}

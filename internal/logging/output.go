@@ -31,7 +31,7 @@ const AsyncLines = 1024
 // its own, so that a blocked terminal cannot hold up a request. It is safe for
 // concurrent use. Close ends it.
 type Async struct {
-	w       io.Writer
+	w       io.Writer // gets one or more whole lines at a time
 	lines   chan []byte
 	done    chan struct{}
 	dropped atomic.Int64
@@ -49,8 +49,13 @@ func NewAsync(w io.Writer) *Async {
 
 func (a *Async) run() {
 	defer close(a.done)
+	var batch []byte
 	for line := range a.lines {
-		_, _ = a.w.Write(line) // there is nowhere else to say it
+		batch = append(batch[:0], line...)
+		for waiting := len(a.lines); waiting > 0; waiting-- {
+			batch = append(batch, <-a.lines...)
+		}
+		_, _ = a.w.Write(batch) // there is nowhere else to say it
 	}
 }
 

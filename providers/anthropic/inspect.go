@@ -93,39 +93,58 @@ func inspectAny(data []byte) (facts, error) {
 // usualDelta inspects what nineteen of twenty events are, a delta written the
 // way the API writes it, in a seventh of the time.
 func usualDelta(data []byte) (facts, bool) {
+	n, f := deltaAt(data)
+	return f, n > 0 && n == len(data)
+}
+
+// usualEvent does the same for a whole event at the start of b, without a look
+// at its lines. n is its length, 0 when b does not begin with such an event.
+func usualEvent(b []byte) (n int, f facts) {
+	const head = "event: " + sse.ContentBlockDelta + "\ndata: "
+	if len(b) <= len(head) || string(b[:len(head)]) != head {
+		return 0, facts{}
+	}
+	n, f = deltaAt(b[len(head):])
+	if n == 0 {
+		return 0, facts{}
+	}
+	n += len(head)
+	if n+2 > len(b) || b[n] != '\n' || b[n+1] != '\n' || n+2 > sse.MaxEvent {
+		return 0, facts{}
+	}
+	return n + 2, f
+}
+
+// deltaAt inspects the usual delta at the start of b and gives its length, 0
+// when b does not begin with one that is whole.
+func deltaAt(b []byte) (n int, f facts) {
 	const head, typ, middle = `{"type":"`, sse.ContentBlockDelta, `","index":`
 	const start = head + typ + middle
 	i := len(start)
-	if len(data) <= i || string(data[:i]) != start {
-		return facts{}, false
+	if len(b) <= i || string(b[:i]) != start {
+		return 0, facts{}
 	}
-	f := facts{typ: data[len(head) : len(head)+len(typ)]}
-	if data[i] < '0' || data[i] > '9' { // one digit: a larger index is not usual
-		return facts{}, false
+	f = facts{typ: b[len(head) : len(head)+len(typ)], index: int64(b[i]) - '0'}
+	if f.index < 0 || f.index > 9 { // one digit: a larger index is not usual
+		return 0, facts{}
 	}
-	f.index = int64(data[i] - '0')
 	i++
-	n := deltaOpening(data[i:])
-	if n == 0 {
-		return facts{}, false
+	opening := deltaOpening(b[i:])
+	if i += opening; opening == 0 || b[i] != '"' {
+		return 0, facts{}
 	}
-	i += n
-	end, err := jsonscan.Value(data, i, 0)
-	if err != nil || data[i] != '"' {
-		return facts{}, false
+	end, err := jsonscan.Value(b, i, 0)
+	if err != nil || end >= len(b) || b[end] != '}' {
+		return 0, facts{}
 	}
 	f.text = end - i - len(`""`)
 	f.content = f.text > 0
-	rest := data[end:]
-	if len(rest) < 2 || rest[0] != '}' || rest[len(rest)-1] != '}' {
-		return facts{}, false
+	for end++; end < len(b) && b[end] == ' '; end++ { // the API pads its events with blanks
 	}
-	for _, c := range rest[1 : len(rest)-1] { // the API pads its events with blanks
-		if c != ' ' {
-			return facts{}, false
-		}
+	if end >= len(b) || b[end] != '}' {
+		return 0, facts{}
 	}
-	return f, true
+	return end + 1, f
 }
 
 // deltaOpening is the length of what stands between the index and the text of

@@ -82,12 +82,20 @@ func (s *stream) frame() providers.Frame {
 	var f providers.Frame
 	begun, delta := s.generating, false
 	for s.unread = true; s.unread; {
-		e, ok := s.scan.Next()
-		if !ok {
-			s.unread = false
-			break
+		var e sse.Event
+		var k kind
+		var err error
+		n, facts := usualEvent(s.scan.Ahead())
+		if n > 0 {
+			e.Raw, k = s.scan.Take(n), blockDelta
+		} else {
+			var ok bool
+			if e, ok = s.scan.Next(); !ok {
+				s.unread = false
+				break
+			}
+			k, facts, err = look(e)
 		}
-		k, facts, err := look(e)
 		if err == nil && k == failure {
 			s.failed = s.failure(e)
 			s.stop(io.EOF)

@@ -22,9 +22,10 @@ const (
 	idleConnTimeout     = 90 * time.Second
 	maxIdleConns        = 64
 	maxHeaderBytes      = 256 << 10
-	// connBuffer keeps a stream's share of memory small; larger reads and
-	// writes go past it.
-	connBuffer = 4 << 10
+	// readBuffer keeps a stream's share of memory small; larger reads go past it.
+	readBuffer = 2 << 10
+	// writeBuffer holds a short request whole.
+	writeBuffer = 4 << 10
 )
 
 // newTransport makes a pool of connections for one provider. HTTP/1.1 is the
@@ -47,8 +48,8 @@ func newTransport(cfg config.Provider) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
-		ReadBufferSize:         connBuffer,
-		WriteBufferSize:        connBuffer,
+		ReadBufferSize:         readBuffer,
+		WriteBufferSize:        writeBuffer,
 	}, nil
 }
 

@@ -7,7 +7,6 @@
 package sse
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -18,7 +17,7 @@ const (
 	// MaxEvent is the size of the largest event, in bytes.
 	MaxEvent = 8 << 20
 
-	startSize = 4 << 10
+	startSize = 1 << 10
 	// burstSize is how far reads alone, without a large event, grow the buffer.
 	burstSize = 32 << 10
 	// keepSize is the largest buffer that Reset keeps for the next stream.
@@ -121,9 +120,6 @@ func (s *Scanner) Next() (Event, bool) {
 	if s.err != nil || !s.begin() {
 		return Event{}, false
 	}
-	if e, ok := s.usual(); ok {
-		return e, true
-	}
 	for {
 		from, to, ok := s.nextLine()
 		if s.line-s.start > MaxEvent || !ok && s.end-s.start > MaxEvent {
@@ -140,31 +136,24 @@ func (s *Scanner) Next() (Event, bool) {
 	}
 }
 
-// usual gives the next event when it is whole and written the way the API
-// writes all of its: one event: line, one data: line, each with a blank behind
-// the colon, and LF. Everything else is left to Next.
-func (s *Scanner) usual() (Event, bool) {
-	const event, data = "event: ", "data: "
-	if s.line != s.start || s.dataLines != 0 {
-		return Event{}, false // begun by Next in an earlier call
+// Ahead is what waits from the start of an event on, nil when Next has looked
+// into it. It is for a caller that knows whole events by sight and takes them
+// with Take; all others are Next's.
+func (s *Scanner) Ahead() []byte {
+	if s.err != nil || !s.begun || s.line != s.start {
+		return nil
 	}
-	b := s.buf[s.start:s.end]
-	if len(b) < len(event) || string(b[:len(event)]) != event {
-		return Event{}, false
-	}
-	nameEnd := bytes.IndexByte(b, '\n')
-	from := nameEnd + 1 + len(data)
-	if nameEnd < 0 || len(b) < from || string(b[nameEnd+1:from]) != data {
-		return Event{}, false
-	}
-	to := bytes.IndexByte(b[from:], '\n')
-	if to += from; to < from || to+1 >= len(b) || b[to+1] != '\n' || to+2 > MaxEvent || bytes.IndexByte(b[:to], '\r') >= 0 {
-		return Event{}, false
-	}
-	s.start += to + 2
-	s.line, s.searched = s.start, s.start
+	return s.buf[s.start:s.end]
+}
+
+// Take gives out the first n bytes of Ahead, which are one event. They are
+// valid as long as an Event's.
+func (s *Scanner) Take(n int) []byte {
+	raw := s.buf[s.start : s.start+n]
+	s.start += n
+	s.line, s.searched = s.start, max(s.searched, s.start)
 	s.name, s.data = span{s.start, s.start}, span{s.start, s.start}
-	return Event{Raw: b[:to+2], Name: b[len(event):nameEnd], Data: b[from:to]}, true
+	return raw
 }
 
 // begin skips the byte order mark that a stream may open with. It reports
