@@ -36,10 +36,16 @@ type State string
 const (
 	StateReady    State = "ready"
 	StateCooling  State = "cooling"   // left out until RetryAt
+	StatePartly   State = "partly"    // some of its models are left out until RetryAt, others are not
 	StateHalfOpen State = "half-open" // its pause is over, no request has succeeded yet
 	StateAuth     State = "auth"      // its key was refused; left out until RetryAt
 	StateOff      State = "off"       // configured, but this build or configuration cannot use it
 )
+
+// Available reports whether a provider in this state may be asked for something.
+func (s State) Available() bool {
+	return s == StateReady || s == StatePartly || s == StateHalfOpen
+}
 
 // HistoryLen is the number of one-second samples of ProviderView.History.
 const HistoryLen = 300
@@ -51,9 +57,6 @@ type ProviderView struct {
 	Endpoint string    `json:"endpoint"`
 	State    State     `json:"state"`
 	RetryAt  time.Time `json:"retry_at,omitzero"` // when a cooling provider is asked again
-	// Out is set when nothing of it is available. A provider can be cooling for
-	// one of its models and serve the others.
-	Out bool `json:"out"`
 	// TPS is what all its streams bring together now. Tokens of running streams
 	// are estimated from bytes until the upstream has reported them.
 	TPS float64 `json:"tps"`

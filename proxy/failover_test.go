@@ -359,7 +359,7 @@ func TestOneModelsCooldownLeavesTheProviderHealthy(t *testing.T) {
 	p.do(t, "POST", "/v1/messages", strings.Replace(streamRequest, "claude-x", "claude-y", 1)) // a's claude-x is well
 	p.do(t, "POST", "/v1/messages/count_tokens", plainRequest)
 	got := p.do(t, "GET", "/health", "")
-	if got.status != 200 || !strings.Contains(got.body, `"healthy_providers":2`) || !strings.Contains(got.body, `"state":"cooling"`) {
+	if got.status != 200 || !strings.Contains(got.body, `"healthy_providers":2`) || !strings.Contains(got.body, `"state":"partly"`) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }

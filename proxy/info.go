@@ -144,7 +144,7 @@ func (s *Server) health(w http.ResponseWriter, _ *call) {
 		Providers map[string]providerHealth `json:"providers"`
 	}{Status: "ok", Total: len(snap.Providers), Providers: map[string]providerHealth{}}
 	for _, p := range snap.Providers {
-		h := providerHealth{Healthy: !p.Out && p.State != metrics.StateOff, State: p.State, TPS: p.TPS}
+		h := providerHealth{Healthy: p.State.Available(), State: p.State, TPS: p.TPS}
 		if n := p.OK + p.Failed; n > 0 {
 			h.ErrorRate = float64(p.Failed) / float64(n)
 		}

@@ -174,12 +174,13 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 		switch {
 		case st.Refused:
 			p.State, p.RetryAt = metrics.StateAuth, st.RetryAt
-		case !st.RetryAt.IsZero():
+		case st.Out:
 			p.State, p.RetryAt = metrics.StateCooling, st.RetryAt
+		case !st.RetryAt.IsZero():
+			p.State, p.RetryAt = metrics.StatePartly, st.RetryAt
 		case st.HalfOpen:
 			p.State = metrics.StateHalfOpen
 		}
-		p.Out = st.Out
 	}
 	snap.LogDropped = s.log.Dropped()
 	return snap

@@ -68,6 +68,8 @@ func (g *glyphs) state(s metrics.State) mark {
 	switch s {
 	case metrics.StateReady:
 		return mark{g.ready, good}
+	case metrics.StatePartly:
+		return mark{g.halfOpen, warn}
 	case metrics.StateHalfOpen:
 		return mark{g.halfOpen, info}
 	case metrics.StateCooling:

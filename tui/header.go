@@ -138,7 +138,7 @@ func (m *model) health() mark {
 func readyCount(providers []metrics.ProviderView) int {
 	n := 0
 	for _, p := range providers {
-		if p.State == metrics.StateReady || p.State == metrics.StateHalfOpen {
+		if p.State.Available() {
 			n++
 		}
 	}

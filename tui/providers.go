@@ -122,9 +122,9 @@ func (m *model) paintProvider(in region, y, i int, cols []placed) {
 // stateWord is a provider's state with the time until it is asked again.
 func stateWord(p *metrics.ProviderView, at time.Time) string {
 	switch p.State {
-	case metrics.StateCooling:
+	case metrics.StateCooling, metrics.StatePartly:
 		if !p.RetryAt.IsZero() {
-			return "cooling " + left(p.RetryAt.Sub(at))
+			return string(p.State) + " " + left(p.RetryAt.Sub(at))
 		}
 	case metrics.StateAuth:
 		return "key refused"
@@ -153,7 +153,7 @@ func (m *model) paintCompactProviders(r region) {
 		switch {
 		case p.State == metrics.StateCooling && !p.RetryAt.IsZero():
 			rest = append(rest, span{left(p.RetryAt.Sub(m.shown.At)), fg(state.role)})
-		case p.State == metrics.StateReady || p.State == metrics.StateHalfOpen:
+		case p.State.Available():
 			rest = append(rest, span{orDash(rate(p.TPS), g), ifAny(p.TPS, strong(plain))}, span{" " + percent(p.Share), fg(dim)})
 		default:
 			rest = append(rest, span{stateWord(p, m.shown.At), fg(state.role)})
