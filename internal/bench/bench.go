@@ -54,6 +54,10 @@ func (b *bench) few(n int) int {
 	return n
 }
 
+func newBench(o options, dir string, errw io.Writer) *bench {
+	return &bench{options: o, plans: plans(o.quick), dir: dir, errw: errw, figures: map[string]*figures{}}
+}
+
 // measure makes all the rounds.
 func measure(ctx context.Context, o options, errw io.Writer) (*report, error) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
@@ -63,7 +67,7 @@ func measure(ctx context.Context, o options, errw io.Writer) (*report, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{options: o, plans: plans(o.quick), dir: dir, errw: errw, figures: map[string]*figures{}}
+	b := newBench(o, dir, errw)
 	err = b.measure(ctx)
 	if err = errors.Join(err, b.stop()); err != nil {
 		return nil, err

@@ -2,6 +2,10 @@
 // net/http/httputil.ReverseProxy:
 //
 //	go run ./internal/bench [-rounds N] [-case NAME,NAME] [-quick] [-cpuprofile DIR] [-memprofile DIR]
+//	go run ./internal/bench -soak 10m [-rate 100]
+//
+// The second form keeps a steady load on anyproxy alone and prints how its
+// memory and descriptors change.
 //
 // Both run as processes of their own before the same upstream, a third process
 // that sends prepared bytes, all on loopback. They take turns in short rounds, so that
@@ -23,6 +27,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -41,6 +46,8 @@ type options struct {
 	cases      []string // none = all
 	cpuprofile string
 	memprofile string
+	soak       time.Duration
+	rate       int
 }
 
 func parseOptions(args []string, errw io.Writer) (options, error) {
@@ -52,6 +59,8 @@ func parseOptions(args []string, errw io.Writer) (options, error) {
 	names := set.String("case", "", "only the cases `NAME,NAME`: "+strings.Join(caseNames(), ", "))
 	set.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile of each anyproxy process to `DIR`; best with one -case")
 	set.StringVar(&o.memprofile, "memprofile", "", "write a heap profile of each anyproxy process of the memory cases to `DIR`, taken with all streams open")
+	set.DurationVar(&o.soak, "soak", 0, "load anyproxy for this `LONG`, at most 11m, and print the slope of its memory")
+	set.IntVar(&o.rate, "rate", 100, "requests per second of a soak")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
@@ -60,6 +69,9 @@ func parseOptions(args []string, errw io.Writer) (options, error) {
 	}
 	if o.quick {
 		o.rounds = 1
+	}
+	if o.soak < 0 || o.soak > 11*time.Minute || o.rate < 1 || o.rate > 1000 {
+		return o, errors.New("bench: -soak must be at most 11m and -rate from 1 to 1000")
 	}
 	if o.rounds < 1 || set.NArg() > 0 {
 		return o, errors.New("bench: -rounds must be at least 1, and there are no arguments")
@@ -85,6 +97,13 @@ func run(ctx context.Context, args []string, out, errw io.Writer) int {
 	if err := checkSystem(); err != nil {
 		fmt.Fprintln(errw, "bench:", err)
 		return 1
+	}
+	if o.soak > 0 {
+		if err := soak(ctx, o, out, errw); err != nil {
+			fmt.Fprintln(errw, "bench:", err)
+			return 1
+		}
+		return 0
 	}
 	report, err := measure(ctx, o, errw)
 	if err != nil {
