@@ -33,10 +33,26 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 		return
 	}
 	defer s.serving.Add(-1)
-	body, bad := readBody(w, c.Request)
+	x, bad := s.prepare(w, c, endpoint)
 	if bad != nil {
 		s.refuse(w, c, bad)
 		return
+	}
+	defer x.dropBody()
+	defer x.reply.settle() // no ping may outlive the handler
+	defer x.isolate()
+	// What has been set up stands on the heap: a stream is relayed for minutes,
+	// and the frames above it are memory that it holds.
+	if route := x.start(); route != nil {
+		x.serve(route)
+	}
+}
+
+// prepare reads the request. From there on the exchange holds its body.
+func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endpoint) (*exchange, *refusal) {
+	body, bad := readBody(w, c.Request)
+	if bad != nil {
+		return nil, bad
 	}
 	sc, bad := scanBody(body.Bytes())
 	if bad == nil && !c.key.allows(sc.model) {
@@ -44,8 +60,7 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 	}
 	if bad != nil {
 		body.Release()
-		s.refuse(w, c, bad)
-		return
+		return nil, bad
 	}
 	stream := sc.stream && endpoint == providers.Messages
 	var capture *requestlog.Capture
@@ -57,26 +72,28 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
 			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),
 		}}
-	defer x.dropBody()
-	defer x.reply.settle() // no ping may outlive the handler
-	defer x.isolate()
+	x.query = routing.Query{Model: sc.model, Provider: c.Header.Get("X-Anyproxy-Provider"), Skip: x.skip}
 	if endpoint == providers.Messages {
 		x.begin(c, sc)
 	}
+	return x, nil
+}
+
+// start chooses the route, nil when the request has been refused.
+func (x *exchange) start() *routing.Route {
 	if bad := x.overBudget(); bad != nil {
 		x.refuse(bad)
-		return
+		return nil
 	}
-	x.query = routing.Query{Model: sc.model, Provider: c.Header.Get("X-Anyproxy-Provider"), Skip: x.skip}
 	route, bad := x.route()
 	if bad != nil {
 		x.refuse(bad)
-		return
+		return nil
 	}
 	if x.rec != nil {
 		x.rec.Decide(route.Decision)
 	}
-	x.serve(route)
+	return route
 }
 
 // route asks the router, and refuses what nobody can serve.

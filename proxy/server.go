@@ -101,33 +101,38 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != http.NoBody {
 		limitBody(w, r)
 	}
-	if e := s.admit(c); e != nil {
+	serve, e := s.find(w, c)
+	if e != nil {
 		s.refuse(w, c, e)
 		return
 	}
-	path := r.URL.Path
+	serve(s, w, c)
+}
+
+// find admits the request, knows its client, and gives what serves its path.
+func (s *Server) find(w http.ResponseWriter, c *call) (func(*Server, http.ResponseWriter, *call), *refusal) {
+	if e := s.admit(c); e != nil {
+		return nil, e
+	}
+	path := c.URL.Path
 	if id, ok := strings.CutPrefix(path, "/v1/models/"); ok && id != "" {
 		path = "/v1/models/"
 	}
 	rt, ok := routes[path]
-	if !ok || path == "/v1/models/" && r.URL.Path == path {
-		s.refuse(w, c, refuse(http.StatusNotFound, "no such path; anyproxy serves /v1/messages, /v1/messages/count_tokens, /v1/models and /health"))
-		return
+	if !ok || path == "/v1/models/" && c.URL.Path == path {
+		return nil, refuse(http.StatusNotFound, "no such path; anyproxy serves /v1/messages, /v1/messages/count_tokens, /v1/models and /health")
 	}
-	if !slices.Contains(rt.methods, r.Method) {
+	if !slices.Contains(rt.methods, c.Method) {
 		w.Header().Set("Allow", strings.Join(rt.methods, ", "))
-		s.refuse(w, c, refuse(http.StatusMethodNotAllowed, "method not allowed here, use "+strings.Join(rt.methods, " or ")))
-		return
+		return nil, refuse(http.StatusMethodNotAllowed, "method not allowed here, use "+strings.Join(rt.methods, " or "))
 	}
-	if !rt.open {
-		key, ok := c.rt.identify(credentialsOf(r.Header))
-		if !ok {
-			s.refuse(w, c, refuse(http.StatusUnauthorized, "invalid or missing client key: send it as x-api-key or Authorization: Bearer"))
-			return
-		}
-		c.key = key
+	if rt.open {
+		return rt.serve, nil
 	}
-	rt.serve(s, w, c)
+	if c.key, ok = c.rt.identify(credentialsOf(c.Header)); !ok {
+		return nil, refuse(http.StatusUnauthorized, "invalid or missing client key: send it as x-api-key or Authorization: Bearer")
+	}
+	return rt.serve, nil
 }
 
 // refuse answers a request that goes no further, and says so in the log.
