@@ -41,11 +41,14 @@ func scanBody(b []byte) (scan, *refusal) {
 	models, streams := 0, 0
 	for o.NextKey() {
 		if jsonscan.Is(o.Key, "messages") {
-			if end, blocks := countBlocks(b, o.Val.Start); blocks > maxBlocks {
+			end, blocks, err := jsonscan.CountElements(b, o.Val.Start, maxDepth-1, "content")
+			if blocks > maxBlocks {
 				return s, refuse(http.StatusBadRequest, "messages: more than "+strconv.Itoa(maxBlocks)+" content blocks")
-			} else if end > 0 {
-				o.Skip(end)
 			}
+			if err != nil {
+				return s, badJSON(b, err)
+			}
+			o.Skip(end)
 		}
 		if !o.Finish() {
 			break
@@ -90,44 +93,6 @@ func scanBody(b []byte) (scan, *refusal) {
 		return s, refuse(http.StatusBadRequest, "model: control characters are not allowed")
 	}
 	return s, nil
-}
-
-// countBlocks counts the content blocks of the messages at b[i] in the same pass
-// that checks them. end is the index behind the messages, 0 when they are not
-// what they should be: then whoever checks them next finds out.
-func countBlocks(b []byte, i int) (end, blocks int) {
-	messages, err := jsonscan.OpenArray(b, i, maxDepth-1)
-	if err != nil {
-		return 0, 0
-	}
-	for messages.NextValue() {
-		m, err := jsonscan.OpenObject(b, messages.Val.Start, maxDepth-2)
-		if err != nil {
-			continue
-		}
-		for m.NextKey() {
-			if !jsonscan.Is(m.Key, "content") {
-				continue
-			}
-			content, err := jsonscan.OpenArray(b, m.Val.Start, maxDepth-3)
-			if err != nil {
-				continue
-			}
-			for content.Next() {
-				blocks++
-			}
-			if content.Err() == nil {
-				m.Skip(content.End())
-			}
-		}
-		if m.Err() == nil {
-			messages.Skip(m.End())
-		}
-	}
-	if messages.Err() != nil {
-		return 0, blocks
-	}
-	return messages.End(), blocks
 }
 
 func badJSON(b []byte, err error) *refusal {

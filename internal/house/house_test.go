@@ -39,6 +39,7 @@ var arrows = []arrow{
 	{from: "internal/noprobe/ptytest", modules: []string{unix}, tests: []string{tea}},
 	{from: "internal/simulator", ours: []string{"internal/simulator/*"}},
 	{from: "internal/simulator/*", ours: []string{"internal/simulator", "internal/simulator/grammar"}},
+	{from: "internal/jsonscan", modules: []string{"golang.org/x/sys/cpu"}},
 	{from: "internal/*"},
 	{from: "config", modules: []string{"gopkg.in/yaml.v3"}},
 	{from: "metrics"},

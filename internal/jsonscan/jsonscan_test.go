@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,36 @@ func checkValid(t *testing.T, b []byte) {
 }
 
 // Every text that is a beginning of a sound one breaks off, and says so.
+// Whatever a long string is made of, and wherever its escapes fall on the
+// borders of blocks and words, all ways to scan it say the same.
+func TestLongStringsAgree(t *testing.T) {
+	pieces := []string{`a`, `the stream `, `\\`, `\\\\\\`, `\"`, `\n`, `\u00e9`, `\u00g9`, `\x`, `\`, "\t", "\x00", "é", "\xff", `"`, strings.Repeat("b", 63), strings.Repeat(`\\`, 33)}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		text := []byte(`"`)
+		for range rnd.IntN(12) {
+			piece := pieces[rnd.IntN(len(pieces))]
+			if rnd.IntN(8) > 0 {
+				piece = pieces[rnd.IntN(6)] // a sound one, so that strings get long
+			}
+			text = append(text, piece...)
+		}
+		text = append(text, `"`...)
+		text = append(text, strings.Repeat(" ", rnd.IntN(130))...)
+		end, f := strWords(text, 1)
+		if i, g := str(text, 1); i != end || g != f {
+			t.Fatalf("str(%q) = %d, %v, want %d, %v", text, i, g, end, f)
+		}
+		if !vectors {
+			continue
+		}
+		if i, g := strVector(text, 1); i != end || g != f {
+			t.Fatalf("strVector(%q) = %d, %v, want %d, %v", text, i, g, end, f)
+		}
+		checkValid(t, text)
+	}
+}
+
 func TestTruncationIsToldFromSyntax(t *testing.T) {
 	whole := []byte(`{"a\u00e9":[1.5e-3,true,null,"x\n"],"b":{"c":-0}}`)
 	for n := range len(whole) {

@@ -56,6 +56,17 @@ func Valid(b []byte, maxDepth int) error {
 	return nil
 }
 
+// CountElements checks the value at b[i] like Value and counts, if it is an
+// array of objects, the elements of the arrays that are their members of the
+// given name. With an error n is what had been counted by then.
+func CountElements(b []byte, i, maxDepth int, name string) (end, n int, err error) {
+	end, n, f := countElements(b, skipSpace(b, i), maxDepth, name)
+	if f != sound {
+		return end, n, newError(end, f)
+	}
+	return end, n, nil
+}
+
 // fault is what a scan met. The index that comes with it is then where.
 type fault uint8
 
@@ -112,23 +123,38 @@ func value(b []byte, i, depth int) (int, fault) {
 }
 
 func object(b []byte, i, depth int) (int, fault) {
+	end, _, f := members(b, i, depth, "")
+	return end, f
+}
+
+// members scans an object and counts the elements of the arrays that are its
+// members of the given name, unless that is empty.
+func members(b []byte, i, depth int, name string) (end, n int, f fault) {
 	if depth <= 0 {
-		return i, tooDeep
+		return i, 0, tooDeep
 	}
 	i = skipSpace(b, i+1)
 	if i < len(b) && b[i] == '}' {
-		return i + 1, sound
+		return i + 1, 0, sound
 	}
 	for {
-		var f fault
-		if _, i, f = key(b, i); f != sound {
-			return i, f
+		start, quote := i+1, 0
+		if quote, i, f = key(b, i); f != sound {
+			return i, n, f
 		}
-		if i, f = value(b, i, depth-1); f != sound {
-			return i, f
+		if name != "" && i < len(b) && b[i] == '[' && Is(b[start:quote], name) {
+			var more int
+			i, more, f = elements(b, i, depth-1)
+			n += more
+		} else {
+			i, f = value(b, i, depth-1)
+		}
+		if f != sound {
+			return i, n, f
 		}
 		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
-			return closing(b, i, '}')
+			i, f = closing(b, i, '}')
+			return i, n, f
 		}
 		i = skipSpace(b, i+1)
 	}
@@ -153,20 +179,59 @@ func key(b []byte, i int) (quote, next int, f fault) {
 }
 
 func array(b []byte, i, depth int) (int, fault) {
+	end, _, f := elements(b, i, depth)
+	return end, f
+}
+
+// elements scans an array and counts what is in it.
+func elements(b []byte, i, depth int) (end, n int, f fault) {
 	if depth <= 0 {
-		return i, tooDeep
+		return i, 0, tooDeep
 	}
 	i = skipSpace(b, i+1)
 	if i < len(b) && b[i] == ']' {
-		return i + 1, sound
+		return i + 1, 0, sound
 	}
 	for {
-		var f fault
 		if i, f = value(b, i, depth-1); f != sound {
-			return i, f
+			return i, n, f
+		}
+		n++
+		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
+			i, f = closing(b, i, ']')
+			return i, n, f
+		}
+		i = skipSpace(b, i+1)
+	}
+}
+
+// countElements is CountElements where white space has been skipped.
+func countElements(b []byte, i, depth int, name string) (end, n int, f fault) {
+	if i >= len(b) || b[i] != '[' {
+		end, f = value(b, i, depth)
+		return end, 0, f
+	}
+	if depth <= 0 {
+		return i, 0, tooDeep
+	}
+	i = skipSpace(b, i+1)
+	if i < len(b) && b[i] == ']' {
+		return i + 1, 0, sound
+	}
+	for {
+		if i < len(b) && b[i] == '{' {
+			var more int
+			i, more, f = members(b, i, depth-1, name)
+			n += more
+		} else {
+			i, f = value(b, i, depth-1)
+		}
+		if f != sound {
+			return i, n, f
 		}
 		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
-			return closing(b, i, ']')
+			i, f = closing(b, i, ']')
+			return i, n, f
 		}
 		i = skipSpace(b, i+1)
 	}
@@ -196,8 +261,45 @@ func special(x uint64) uint64 {
 	return ((quote - 0x21*ones) | (slash - ones)) &^ x
 }
 
-// str scans a string whose opening quote is b[i-1], eight bytes at a time.
+// str scans a string whose opening quote is b[i-1]. Most are short: a few words
+// are looked at before the heavier machinery is started.
 func str(b []byte, i int) (int, fault) {
+	for range 2 {
+		if i+8 > len(b) {
+			break
+		}
+		m := special(binary.LittleEndian.Uint64(b[i:])) & highs
+		if m != 0 {
+			if i += bits.TrailingZeros64(m) >> 3; b[i] == '"' {
+				return i + 1, sound
+			}
+			break
+		}
+		i += 8
+	}
+	if vectors {
+		return strVector(b, i)
+	}
+	return strWords(b, i)
+}
+
+// strVector goes on inside a string, 64 bytes at a time.
+func strVector(b []byte, i int) (int, fault) {
+	const block = 64
+	for i = skipVector(b, i); i+block <= len(b); i = skipVector(b, i) {
+		if b[i] == '"' {
+			return i + 1, sound
+		}
+		var f fault
+		if i, f = escape(b, i); f != sound {
+			return i, f
+		}
+	}
+	return strWords(b, i)
+}
+
+// strWords goes on inside a string, eight bytes at a time.
+func strWords(b []byte, i int) (int, fault) {
 	clean := 0
 	for i+8 <= len(b) {
 		m := special(binary.LittleEndian.Uint64(b[i:])) & highs

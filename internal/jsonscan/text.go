@@ -2,7 +2,7 @@ package jsonscan
 
 import (
 	"bytes"
-	"encoding/json"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -20,13 +20,81 @@ func Unquote(raw []byte) (string, bool) {
 	if plain(raw) {
 		return string(raw), true
 	}
-	text := make([]byte, 0, len(raw)+2)
-	text = append(append(append(text, '"'), raw...), '"')
-	var s string
-	if json.Unmarshal(text, &s) != nil {
-		return "", false
+	return unescape(raw)
+}
+
+// unescape decodes text that is not plain, as it stands between quotes.
+func unescape(raw []byte) (string, bool) {
+	out := make([]byte, 0, len(raw)+utf8.UTFMax)
+	for i := 0; i < len(raw); {
+		switch c := raw[i]; {
+		case c == '"' || c < ' ':
+			return "", false
+		case c == '\\':
+			r, n := escaped(raw[i:])
+			if n == 0 {
+				return "", false
+			}
+			out = utf8.AppendRune(out, r)
+			i += n
+		case c < utf8.RuneSelf:
+			out = append(out, c)
+			i++
+		default:
+			r, n := utf8.DecodeRune(raw[i:])
+			out = utf8.AppendRune(out, r)
+			i += n
+		}
 	}
-	return s, true
+	return string(out), true
+}
+
+// escaped decodes the escape that b starts with and gives its length, 0 when it
+// is none. Half a surrogate pair is U+FFFD.
+func escaped(b []byte) (r rune, n int) {
+	end, f := escape(b, 0)
+	if f != sound {
+		return 0, 0
+	}
+	switch c := b[1]; c {
+	case 'b':
+		return '\b', end
+	case 'f':
+		return '\f', end
+	case 'n':
+		return '\n', end
+	case 'r':
+		return '\r', end
+	case 't':
+		return '\t', end
+	case 'u':
+		r = hex4(b[2:])
+	default:
+		return rune(c), end
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, end
+	}
+	if end+2 < len(b) && b[end] == '\\' && b[end+1] == 'u' {
+		if low, f := escape(b, end); f == sound {
+			if pair := utf16.DecodeRune(r, hex4(b[end+2:])); pair != utf8.RuneError {
+				return pair, low
+			}
+		}
+	}
+	return utf8.RuneError, end
+}
+
+// hex4 is the value of four digits that are known to be hexadecimal.
+func hex4(b []byte) (r rune) {
+	for _, c := range b[:4] {
+		if isDigit(c) {
+			r = r<<4 | rune(c-'0')
+		} else {
+			r = r<<4 | rune((c|0x20)-'a'+10)
+		}
+	}
+	return r
 }
 
 // plain reports whether a string's text stands for itself.

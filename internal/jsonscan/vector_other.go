@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package jsonscan
+
+const vectors = false
+
+func skipVector([]byte, int) int { panic("jsonscan: no vectors here") }
