@@ -34,8 +34,10 @@ func (b *Body) Retain() { b.refs.Add(1) }
 func (b *Body) Release() {
 	switch n := b.refs.Add(-1); {
 	case n == 0:
+		data := b.data
+		b.data = nil // the Body itself may be referred to for as long as the answer takes
 		if b.recycle != nil {
-			b.recycle(b.data)
+			b.recycle(data)
 		}
 	case n < 0:
 		panic("providers: Body released more often than retained")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -142,7 +143,8 @@ func (a answer) readError() ([]byte, error) {
 // answer or as an event: its type stands for a status.
 func (a answer) told(body []byte) *providers.Error {
 	status := statusOf(errorType(body))
-	h := endToEnd(a.res.Header).Clone()
+	h := make(http.Header)
+	maps.Copy(h, endToEnd(a.res.Header))
 	h.Set("Content-Type", "application/json")
 	e := &providers.Error{
 		Provider: a.p.name, Model: a.model, Status: status, Class: providers.ClassOf(status),

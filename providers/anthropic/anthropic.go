@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -91,8 +92,10 @@ func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.S
 		return nil, x.fail(providers.ClassCredential, err)
 	}
 	x.key = key
-	req, body := p.request(ctx, r, key)
+	req, body := p.request(r, key)
+	req = req.WithContext(x.traced(ctx, body))
 	res, err := p.transport.RoundTrip(req)
+	body.settle()
 	if err != nil {
 		if !body.sent() {
 			return nil, x.fail(providers.ClassConnect, err)
@@ -124,6 +127,9 @@ type exchange struct {
 	model    string
 	endpoint providers.Endpoint
 	key      config.Secret // what the upstream was shown
+
+	trace httptrace.ClientTrace
+	conn  *conn // the answer's connection where it is a plain one of ours, else nil
 }
 
 // fail makes an error of a failure without an answer. When the attempt has

@@ -15,13 +15,16 @@ import (
 // the upstream has answered.
 type body struct {
 	kept  *providers.Body
-	parts [3][]byte // all of it, for again
+	parts [3][]byte // all of it, for again; until settle
 	size  int64
 	first *body // the one that newBody made
 	read  atomic.Bool
 	// repeated is set, on the first one, once again has been called.
 	repeated atomic.Bool
 	onRepeat func() // nil = nothing to be done before the repetition
+	// unread counts, on the first one, the bytes that the transport has not read
+	// of the body that it is sending.
+	unread atomic.Int64
 
 	// mu keeps a Close, which a transport may call during a Read, from giving
 	// back what is being copied.
@@ -35,6 +38,7 @@ func newBody(b *providers.Body, parts [3][]byte) *body {
 	size := len(parts[0]) + len(parts[1]) + len(parts[2])
 	out := &body{kept: b, parts: parts, size: int64(size), left: parts}
 	out.first = out
+	out.unread.Store(out.size)
 	return out
 }
 
@@ -52,7 +56,8 @@ func (b *body) again() (io.ReadCloser, error) {
 		b.first.onRepeat()
 	}
 	b.kept.Retain()
-	return &body{kept: b.kept, parts: b.parts, size: b.size, first: b.first, left: b.parts}, nil
+	b.first.unread.Store(b.size)
+	return &body{kept: b.kept, size: b.size, first: b.first, left: b.parts}, nil
 }
 
 // sent reports whether any of the body, or of one that again made of it, may
@@ -71,10 +76,31 @@ func (b *body) Read(p []byte) (n int, err error) {
 		b.left[i] = b.left[i][c:]
 		n += c
 	}
+	b.first.unread.Add(-int64(n))
 	if n == 0 && len(p) > 0 {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+// take gives out what is left, up to limit bytes, with a reference to the
+// client's body, which the caller releases. Nothing is locked while it is being
+// written: a Close must not wait for a slow upstream.
+func (b *body) take(limit int64) (out [3][]byte, n int64, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return out, 0, http.ErrBodyReadAfterClose
+	}
+	b.first.read.Store(true)
+	b.kept.Retain()
+	for i, part := range b.left {
+		size := min(int64(len(part)), limit-n)
+		out[i], b.left[i] = part[:size], part[size:]
+		n += size
+	}
+	b.first.unread.Add(-n)
+	return out, n, nil
 }
 
 // Close gives the client's body back, once.
@@ -82,8 +108,13 @@ func (b *body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {
-		b.closed = true
+		b.closed, b.left = true, [3][]byte{}
 		b.kept.Release()
 	}
 	return nil
 }
+
+// settle says that no repetition will be asked for. A request that has been
+// answered is kept by the transport to the end of its answer: the client's body
+// must not be kept with it.
+func (b *body) settle() { b.parts = [3][]byte{} }

@@ -1,7 +1,6 @@
 package anthropic
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -13,7 +12,7 @@ import (
 
 // request builds the upstream's request and the body that the transport will
 // close, whatever happens.
-func (p *Provider) request(ctx context.Context, r *providers.Request, key config.Secret) (*http.Request, *body) {
+func (p *Provider) request(r *providers.Request, key config.Secret) (*http.Request, *body) {
 	u := p.urls[r.Endpoint]
 	u.RawQuery = r.RawQuery
 	body := newBody(r.Body, splice(r))
@@ -26,7 +25,7 @@ func (p *Provider) request(ctx context.Context, r *providers.Request, key config
 	if host := req.Header.Get("Host"); host != "" {
 		req.Host = host // the transport sends no other
 	}
-	return req.WithContext(ctx), body
+	return req, body
 }
 
 // splice cuts the body into the three parts of which it goes out: what stands

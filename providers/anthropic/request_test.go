@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"anyproxy/config"
@@ -20,16 +21,33 @@ import (
 // echo is an upstream that keeps the last request and accepts it.
 type echo struct {
 	*httptest.Server
-	request *http.Request
-	body    []byte
+	// mu orders one exchange after another for the race detector, which does not
+	// know that a writev happens before what is read of it.
+	mu          sync.Mutex
+	lastRequest *http.Request
+	lastBody    []byte
+}
+
+func (e *echo) request() *http.Request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lastRequest
+}
+
+func (e *echo) body() []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lastBody
 }
 
 func newEcho(t *testing.T) *echo {
 	t.Helper()
 	e := new(echo)
 	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e.request = r
-		e.body, _ = io.ReadAll(r.Body)
+		e.mu.Lock()
+		e.lastRequest = r
+		e.lastBody, _ = io.ReadAll(r.Body)
+		e.mu.Unlock()
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"type":"message","content":[]}`)
 	}))
@@ -59,11 +77,11 @@ func TestBodyGoesOutByteForByteButForTheModel(t *testing.T) {
 				t.Fatal(got.err)
 			}
 			want := oddBody(tt.want, n)
-			if string(up.body) != want {
+			if string(up.body()) != want {
 				t.Errorf("%d bytes, %s to %s: the upstream got another body", n, tt.asked, tt.model)
 			}
-			if up.request.ContentLength != int64(len(want)) || up.request.TransferEncoding != nil {
-				t.Errorf("content-length %d, transfer-encoding %v; want %d bytes", up.request.ContentLength, up.request.TransferEncoding, len(want))
+			if up.request().ContentLength != int64(len(want)) || up.request().TransferEncoding != nil {
+				t.Errorf("content-length %d, transfer-encoding %v; want %d bytes", up.request().ContentLength, up.request().TransferEncoding, len(want))
 			}
 		}
 	}
@@ -90,8 +108,8 @@ func TestURL(t *testing.T) {
 		if _, got := send(t, p, r); got.err != nil {
 			t.Fatal(got.err)
 		}
-		if got := up.request.RequestURI; got != tt.want || up.request.Method != http.MethodPost {
-			t.Errorf("endpoint %s: %s %s, want %s", tt.path, up.request.Method, got, tt.want)
+		if got := up.request().RequestURI; got != tt.want || up.request().Method != http.MethodPost {
+			t.Errorf("endpoint %s: %s %s, want %s", tt.path, up.request().Method, got, tt.want)
 		}
 	}
 }
@@ -124,11 +142,11 @@ func TestHeadersPassByAllowList(t *testing.T) {
 	want["X-Api-Key"] = []string{testKey}
 	want["Accept-Encoding"] = []string{"identity"}
 	want["Content-Length"] = []string{fmt.Sprint(len(smallBody))}
-	if got := up.request.Header; !maps.EqualFunc(got, want, slices.Equal) {
+	if got := up.request().Header; !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("upstream got\n%v\nwant\n%v", got, want)
 	}
-	if "http://"+up.request.Host != up.URL {
-		t.Errorf("host %q, want that of %s", up.request.Host, up.URL)
+	if "http://"+up.request().Host != up.URL {
+		t.Errorf("host %q, want that of %s", up.request().Host, up.URL)
 	}
 }
 
@@ -138,7 +156,7 @@ func TestAbsentUserAgentStaysAbsent(t *testing.T) {
 	if _, got := send(t, p, plainRequest(t)); got.err != nil {
 		t.Fatal(got.err)
 	}
-	if ua, ok := up.request.Header["User-Agent"]; ok {
+	if ua, ok := up.request().Header["User-Agent"]; ok {
 		t.Errorf("user-agent %q, want none", ua)
 	}
 }
@@ -154,9 +172,9 @@ func TestConfiguredHeaders(t *testing.T) {
 	if _, got := send(t, p, r); got.err != nil {
 		t.Fatal(got.err)
 	}
-	h := up.request.Header
-	if h.Get("X-Tenant") != "t1" || !slices.Equal(h["User-Agent"], []string{"ours"}) || up.request.Host != "inner.example" {
-		t.Errorf("upstream got %v, host %s", h, up.request.Host)
+	h := up.request().Header
+	if h.Get("X-Tenant") != "t1" || !slices.Equal(h["User-Agent"], []string{"ours"}) || up.request().Host != "inner.example" {
+		t.Errorf("upstream got %v, host %s", h, up.request().Host)
 	}
 	if want := []string{"a-1", "b-2,c-3,z-9"}; !slices.Equal(h["Anthropic-Beta"], want) {
 		t.Errorf("anthropic-beta %q, want %q", h["Anthropic-Beta"], want)
@@ -202,7 +220,7 @@ func TestAuth(t *testing.T) {
 			if _, got := send(t, p, r); got.err != nil {
 				t.Fatal(got.err)
 			}
-			h := up.request.Header
+			h := up.request().Header
 			if got := h.Get("X-Api-Key"); got != tt.wantKey || len(h["X-Api-Key"]) > 1 {
 				t.Errorf("x-api-key %q, want %q", h["X-Api-Key"], tt.wantKey)
 			}

@@ -14,6 +14,9 @@ import (
 // scanners keeps the buffers of streams that have ended.
 var scanners = sync.Pool{New: func() any { return new(sse.Scanner) }}
 
+// maxPiece bounds what is gathered of a burst before it is passed on.
+const maxPiece = 32 << 10
+
 var (
 	errCut    = errors.New("stream ended without message_stop")
 	errClosed = errors.New("answer is closed")
@@ -64,8 +67,12 @@ func (s *stream) Next() (providers.Frame, error) {
 	return f, s.err
 }
 
+// fill reads what is there: one read of the socket's.
 func (s *stream) fill() {
 	_, err := s.scan.Fill(s.body)
+	for err == nil && s.waiting() && s.scan.Pending() < maxPiece {
+		_, err = s.scan.Fill(s.body)
+	}
 	switch err {
 	case nil:
 	case io.EOF:
@@ -146,6 +153,7 @@ func (s *stream) take(f *providers.Frame, e sse.Event, k kind, facts *facts) {
 		if facts.content {
 			f.Kind = max(f.Kind, providers.Content)
 			s.generating = true
+			s.res.Header = nil // told with an error before content only, and streams are many and long
 		}
 	case messageStop:
 		f.Kind, s.ended = providers.End, true

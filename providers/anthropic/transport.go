@@ -22,10 +22,10 @@ const (
 	idleConnTimeout     = 90 * time.Second
 	maxIdleConns        = 64
 	maxHeaderBytes      = 256 << 10
-	// readBuffer keeps a stream's share of memory small; larger reads go past it.
-	readBuffer = 2 << 10
-	// writeBuffer holds a short request whole.
-	writeBuffer = 4 << 10
+	// plainBuffer is enough where conn gathers what is read and written.
+	plainBuffer = 1 << 10
+	// TLS makes a record of each write: a short request should fit in one.
+	tlsReadBuffer, tlsWriteBuffer = 2 << 10, 4 << 10
 )
 
 // newTransport makes a pool of connections for one provider. HTTP/1.1 is the
@@ -38,9 +38,9 @@ func newTransport(cfg config.Provider) (*http.Transport, error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(cfg.HTTP2)
-	return &http.Transport{
+	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: cfg.Timeouts.Connect, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:            dial(&net.Dialer{Timeout: cfg.Timeouts.Connect, KeepAlive: 30 * time.Second}),
 		TLSClientConfig:        tlsConfig,
 		TLSHandshakeTimeout:    tlsHandshakeTimeout,
 		Protocols:              protocols,
@@ -48,9 +48,13 @@ func newTransport(cfg config.Provider) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
-		ReadBufferSize:         readBuffer,
-		WriteBufferSize:        writeBuffer,
-	}, nil
+		ReadBufferSize:         plainBuffer,
+		WriteBufferSize:        plainBuffer,
+	}
+	if strings.HasPrefix(cfg.Endpoint, "https:") {
+		t.ReadBufferSize, t.WriteBufferSize = tlsReadBuffer, tlsWriteBuffer
+	}
+	return t, nil
 }
 
 func newTLS(cfg config.TLS) (*tls.Config, error) {

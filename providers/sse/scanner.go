@@ -17,7 +17,7 @@ const (
 	// MaxEvent is the size of the largest event, in bytes.
 	MaxEvent = 8 << 20
 
-	startSize = 1 << 10
+	startSize = 512
 	// burstSize is how far reads alone, without a large event, grow the buffer.
 	burstSize = 32 << 10
 	// keepSize is the largest buffer that Reset keeps for the next stream.

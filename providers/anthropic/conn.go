@@ -1,0 +1,145 @@
+package anthropic
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http/httptrace"
+	"sync"
+)
+
+// conn is a plain connection to an upstream, with what the transport's small
+// buffers would cost made good. A request goes out in one write, its body from
+// where it stands; an answer that comes faster than it is read is taken from
+// the socket in large pieces.
+//
+// Like the connection itself it is read by one goroutine at a time and written
+// by one.
+type conn struct {
+	net.Conn // a *net.TCPConn, of which no more is to be seen than a Conn
+	// full says that the last read of the socket filled all the room there was.
+	full  bool
+	store *[aheadSize]byte // holds ahead, nil when there is none
+	ahead []byte           // has been read from the socket and not been asked for
+
+	body *body  // of the request that is being written
+	head []byte // what has been written of that request and waits for its body
+}
+
+// aheadSize is how much is taken from the socket while an answer comes in a burst.
+const aheadSize = 32 << 10
+
+var (
+	stores = sync.Pool{New: func() any { return new([aheadSize]byte) }}
+	heads  = sync.Pool{New: func() any { return new([]byte) }}
+)
+
+// dial makes DialContext of a transport from a dialer's.
+func dial(d *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := d.DialContext(ctx, network, address)
+		if tcp, ok := c.(*net.TCPConn); ok {
+			return &conn{Conn: tcp}, nil
+		}
+		return c, err
+	}
+}
+
+// Read reads what waits, or the socket. A first read goes straight to p: most
+// streams bring one event at a time and need no more than that.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.ahead) == 0 && (!c.full || len(p) >= aheadSize) {
+		n, err := c.Conn.Read(p)
+		c.full = n == len(p) && n > 0
+		return n, err
+	}
+	if len(c.ahead) == 0 {
+		store := stores.Get().(*[aheadSize]byte)
+		n, err := c.Conn.Read(store[:])
+		if c.full = n > len(p); !c.full || err != nil {
+			copy(p, store[:n])
+			stores.Put(store)
+			return n, err
+		}
+		c.store, c.ahead = store, store[:n]
+	}
+	n := copy(p, c.ahead)
+	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
+		stores.Put(c.store)
+		c.store, c.ahead = nil, nil
+	}
+	return n, nil
+}
+
+// Write keeps back what comes before the end of a request's body.
+func (c *conn) Write(p []byte) (int, error) {
+	switch {
+	case c.body != nil && c.body.unread.Load() > 0:
+		if c.head == nil {
+			c.head = (*heads.Get().(*[]byte))[:0]
+		}
+		c.head = append(c.head, p...)
+		return len(p), nil
+	case len(c.head) == 0:
+		return c.Conn.Write(p)
+	}
+	if err := c.send(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// ReadFrom is where the transport puts what its buffer does not hold of a
+// request's body.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{c}, r)
+	}
+	b, ok := limited.R.(*body)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{c}, r)
+	}
+	parts, n, err := b.take(limited.N)
+	if err != nil {
+		return 0, err
+	}
+	defer b.kept.Release()
+	if err := c.send(parts[:]...); err != nil {
+		return 0, err
+	}
+	limited.N -= n
+	return n, nil
+}
+
+// send writes head and parts at once.
+func (c *conn) send(parts ...[]byte) error {
+	all := make(net.Buffers, 0, 4)
+	if head := c.head; head != nil {
+		c.head = nil
+		defer heads.Put(&head)
+		all = append(all, head)
+	}
+	for _, part := range parts {
+		if len(part) > 0 {
+			all = append(all, part)
+		}
+	}
+	_, err := all.WriteTo(c.Conn)
+	return err
+}
+
+// traced has the transport tell which connection the exchange got, before it
+// is written to.
+func (x *exchange) traced(ctx context.Context, b *body) context.Context {
+	x.trace.GotConn = func(info httptrace.GotConnInfo) {
+		if x.conn, _ = info.Conn.(*conn); x.conn != nil { // TLS and HTTP/2 have their own
+			x.conn.body = b
+		}
+	}
+	return httptrace.WithClientTrace(ctx, &x.trace)
+}
+
+// waiting reports whether more of the answer is there without waiting for it.
+// It is asked between two reads of the answer's body, before its end.
+func (x *exchange) waiting() bool { return x.conn != nil && len(x.conn.ahead) > 0 }
