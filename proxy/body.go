@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,7 +87,8 @@ func bodyRefusal(err error) *refusal {
 	return refuse(http.StatusBadRequest, "body: it broke off before its end")
 }
 
-// readAll appends r to buf, growing it as bytes really come.
+// readAll appends r to buf, growing it as bytes really come: what is promised
+// beyond firstRead is believed up to four times of what is there.
 func readAll(buf []byte, r io.Reader, expected int64) ([]byte, error) {
 	want := min(max(int(expected), 0)+1, firstRead) // one more, so that EOF is seen without growing
 	if cap(buf) < want {
@@ -94,7 +96,7 @@ func readAll(buf []byte, r io.Reader, expected int64) ([]byte, error) {
 	}
 	for {
 		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
+			buf = slices.Grow(buf, max(1, min(int(expected)+1-len(buf), 3*len(buf))))
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

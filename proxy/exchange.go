@@ -33,36 +33,63 @@ type exchange struct {
 
 	attempts int
 	failures []*providers.Error
-	held     []byte // events before the first content
 	// committed is set once the client has been sent something of an upstream:
 	// there is no way back from there.
 	committed bool
 	ended     bool // its record is closed
 }
 
-// serve tries the route's candidates in turn until one has answered, or until
-// its failure is the answer.
-func (x *exchange) serve(route *routing.Route) {
+// An answer is one attempt that is being made. At first it is held back; once it
+// has brought content it is the one that the client gets.
+type answer struct {
+	p      *routing.Attempt
+	meter  *metrics.Attempt  // nil for what is not a model request
+	stream *providers.Stream // nil when none has come
+	watch  *watch
+	cancel context.CancelCauseFunc
+
+	frame providers.Frame // the newest one
+	at    time.Time       // when it came
+	held  []byte          // the frames before the first content
+}
+
+// close ends the attempt. What it has brought is not to be used any more.
+func (a *answer) close() {
+	if a.stream != nil {
+		a.stream.Close()
+	}
+	a.watch.stop()
+	a.cancel(nil)
+}
+
+// find tries the route's candidates in turn until one brings content. nil means
+// that the client has been told that none did, or has left.
+//
+// Nothing of it is left on the stack when the answer is passed on: that may
+// take minutes, and thousands may do it at a time.
+func (x *exchange) find(route *routing.Route) *answer {
 	for {
 		if x.timeLeft() <= 0 {
 			x.late()
-			return
+			return nil
 		}
-		a, ok := route.Next()
+		p, ok := route.Next()
 		if !ok {
 			x.exhausted(route.Len())
-			return
+			return nil
 		}
 		if n := len(x.failures); n > 0 {
-			x.s.fallback(x, x.failures[n-1], a)
+			x.s.fallback(x, x.failures[n-1], p)
 		}
-		err := x.attempt(a)
-		if err == nil || x.endIfInterrupted() {
-			return
-		}
-		if !err.Class.Fallback() || x.passedThrough(a.Provider, err) {
+		a, err := x.attempt(p)
+		switch {
+		case err == nil:
+			return a
+		case x.endIfInterrupted():
+			return nil
+		case !err.Class.Fallback() || x.passedThrough(p.Provider, err):
 			x.relayError(err, notExhausted)
-			return
+			return nil
 		}
 		x.failures = append(x.failures, err)
 	}
@@ -79,62 +106,102 @@ func (x *exchange) passedThrough(provider string, err *providers.Error) bool {
 	return err.Class == providers.ClassCredential && x.rt.passthrough(provider)
 }
 
-// attempt makes one exchange. nil means that the client has an answer, whole or
-// with its failure told; an error, that nothing of this upstream has been sent.
-func (x *exchange) attempt(p *routing.Attempt) *providers.Error {
-	x.attempts++
-	meter := x.meter(p)
-	stream, err := x.ask(p, meter)
-	failure := asError(p, err)
+// attempt makes one exchange, as far as its first content. An error means that
+// nothing of this upstream has been or will be sent.
+func (x *exchange) attempt(p *routing.Attempt) (*answer, *providers.Error) {
+	a, failure := x.ask(p)
 	if failure != nil && failure.Renewed {
-		x.recordAttempt(meter, x.outcome(p, stream, failure), stream, failure)
-		x.attempts++
-		meter = x.meter(p)
-		stream, err = x.ask(p, meter)
-		failure = asError(p, err)
+		x.recordAttempt(a, x.outcome(a, failure), failure)
+		a, failure = x.ask(p)
 	}
-	x.report(p, meter, stream, failure)
-	switch {
-	case failure == nil:
-		x.end(metrics.PhaseOK, 0, "")
-	case !x.committed:
-		return failure
-	case x.endIfInterrupted():
-	case failure.Class == providers.ClassCanceled:
-		x.end(metrics.PhaseCanceled, 0, "the client did not read on")
-		panic(http.ErrAbortHandler) // its connection is of no more use
-	default:
-		x.s.event(metrics.Event{Kind: metrics.EventAborted, Provider: p.Provider, Model: p.Model, Request: x.id, Text: x.s.reason(failure)})
-		x.abort(failure)
+	if failure != nil {
+		x.report(a, failure)
+		return nil, failure
 	}
-	return nil
+	return a, nil
 }
 
-// ask sends the request to one upstream and relays its answer. stream is the
-// answer, nil when there was none; it is closed.
-func (x *exchange) ask(p *routing.Attempt, meter *metrics.Attempt) (stream *providers.Stream, err error) {
-	defer x.contain(&err)
-	ctx, cancel := context.WithCancelCause(x.r.Context())
-	defer cancel(nil)
+// ask sends the request to one upstream and holds back what comes of its answer
+// until there is content. A failed attempt is closed.
+func (x *exchange) ask(p *routing.Attempt) (*answer, *providers.Error) {
+	x.attempts++
 	limits := x.rt.providers[p.Provider].config.Timeouts
 	silence := p.FirstByte(limits.FirstByte)
 	if !x.req.Stream {
 		silence = limits.Total
 	}
-	watch := newWatch(cancel, silence, x.timeLeft())
-	defer watch.stop()
-
-	req := x.req
-	req.Model = p.Model
-	stream, err = x.rt.providers[p.Provider].Send(ctx, &req)
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	a := &answer{p: p, meter: x.meter(p), cancel: cancel, watch: newWatch(cancel, silence, x.timeLeft())}
+	err := x.open(ctx, a, limits.Idle)
 	if err != nil {
-		return nil, err
+		a.close()
 	}
-	defer stream.Close()
+	return a, asError(p, err)
+}
+
+// open reads up to the first content.
+func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err error) {
+	defer x.contain(&err)
+	req := x.req
+	req.Model = a.p.Model
+	stream, err := x.rt.providers[a.p.Provider].Send(ctx, &req)
+	if err != nil {
+		return err
+	}
+	a.stream = stream
 	if x.req.Stream {
-		watch.setSilence(limits.Idle)
+		a.watch.setSilence(idle)
 	}
-	return stream, x.relay(p, stream, meter, watch)
+	for {
+		if err := x.next(a); err != nil {
+			return err
+		}
+		if a.frame.Kind != providers.Preamble || len(a.held)+len(a.frame.Bytes) > maxHeld {
+			a.watch.committed()
+			return nil
+		}
+		a.held = append(a.held, a.frame.Bytes...)
+	}
+}
+
+// next waits for a frame and tells the meters what it brought.
+func (x *exchange) next(a *answer) (err error) {
+	a.frame, err = a.stream.Next()
+	a.at = time.Now()
+	if err != nil {
+		if err == io.EOF {
+			err = &providers.Error{Class: providers.ClassBroken, Err: errors.New("ended without being complete")}
+		}
+		return err
+	}
+	a.watch.heard(a.at)
+	progress(a, x.req.Stream)
+	if a.frame.Kind == providers.Failed {
+		return a.frame.Err
+	}
+	return nil
+}
+
+// pass gives the client the answer, to its end or to where it breaks off, which
+// is told.
+func (x *exchange) pass(a *answer) {
+	x.close(a, asError(a.p, x.relay(a)))
+}
+
+// close settles what an answer that the client has seen has come to.
+func (x *exchange) close(a *answer, failure *providers.Error) {
+	x.report(a, failure)
+	switch {
+	case failure == nil:
+		x.end(metrics.PhaseOK, 0, "")
+	case x.endIfInterrupted():
+	case failure.Class == providers.ClassCanceled:
+		x.end(metrics.PhaseCanceled, 0, "the client did not read on")
+		panic(http.ErrAbortHandler) // its connection is of no more use
+	default:
+		x.s.event(metrics.Event{Kind: metrics.EventAborted, Provider: a.p.Provider, Model: a.p.Model, Request: x.id, Text: x.s.reason(failure)})
+		x.abort(failure)
+	}
 }
 
 // asError gives every failure the type that says what it means.
@@ -172,64 +239,52 @@ func (x *exchange) endIfInterrupted() bool {
 	return true
 }
 
-// relay passes the frames of an answer on as they come. Until the first
-// content they are held back.
-func (x *exchange) relay(p *routing.Attempt, stream *providers.Stream, meter *metrics.Attempt, watch *watch) error {
-	x.held = x.held[:0]
+// relay commits the answer and passes its frames on as they come.
+func (x *exchange) relay(a *answer) (err error) {
+	defer x.contain(&err)
+	defer a.close()
+	out := a.frame.Bytes
+	if len(a.held) > 0 {
+		out = append(a.held, out...)
+		a.held = nil
+	}
+	x.commit(a, len(out))
 	for {
-		frame, err := stream.Next()
-		now := time.Now()
-		if err != nil {
-			if err == io.EOF {
-				err = &providers.Error{Class: providers.ClassBroken, Err: errors.New("ended without being complete")}
-			}
+		a.watch.pause() // a client that reads slowly is not the upstream's silence
+		if err := x.reply.write(out, a.at); err != nil {
 			return err
 		}
-		watch.heard(now)
-		progress(meter, frame, now, x.req.Stream)
-		if frame.Kind == providers.Failed {
-			return frame.Err
-		}
-		out := frame.Bytes
-		if !x.committed {
-			if frame.Kind == providers.Preamble && len(x.held)+len(frame.Bytes) <= maxHeld {
-				x.held = append(x.held, frame.Bytes...)
-				continue
-			}
-			watch.committed()
-			if len(x.held) > 0 {
-				out = append(x.held, frame.Bytes...)
-				x.held = nil
-			}
-			x.commit(p, stream, len(out))
-		}
-		watch.pause() // a client that reads slowly is not the upstream's silence
-		if err := x.reply.write(out, now); err != nil {
-			return err
-		}
-		watch.heard(time.Now())
-		if frame.Kind == providers.End {
+		if a.frame.Kind == providers.End {
 			return nil
 		}
+		a.watch.heard(time.Now())
+		if err := x.next(a); err != nil {
+			return err
+		}
+		out = a.frame.Bytes
 	}
 }
 
 // commit sends the answer's headers, where they are not sent: from here on
 // there is no way back. size is the length of a non-stream body.
-func (x *exchange) commit(p *routing.Attempt, stream *providers.Stream, size int) {
+func (x *exchange) commit(a *answer, size int) {
 	x.committed = true
-	x.reply.open(stream.Status, func(h http.Header) {
-		copyHeader(h, stream.Header)
-		x.stamp(h, p.Provider, p.Model)
+	x.reply.open(a.stream.Status, func(h http.Header) {
+		copyHeader(h, a.stream.Header)
+		x.stamp(h, a.p.Provider, a.p.Model)
 		if !x.req.Stream {
 			h.Set("Content-Length", strconv.Itoa(size))
 		}
 	})
 	if x.rec != nil {
-		x.rec.Commit(stream.Status)
+		x.rec.Commit(a.stream.Status)
 	}
+	// A stream may take minutes. What nobody will ask for is let go.
 	if !x.s.log.KeepsBodies() {
 		x.dropBody()
+	}
+	if x.s.log == nil {
+		a.stream.Header, x.req.Header, x.r.Header = nil, nil, nil
 	}
 }
 
@@ -272,16 +327,17 @@ func (x *exchange) abort(failure *providers.Error) {
 	x.reply.fail(status, body, func(http.Header) {})
 }
 
-// progress tells the meters what a frame brought.
-func progress(meter *metrics.Attempt, f providers.Frame, now time.Time, stream bool) {
-	if meter == nil {
+// progress tells the meters what an answer's newest frame brought.
+func progress(a *answer, stream bool) {
+	if a.meter == nil {
 		return
 	}
+	f := &a.frame
 	content := f.Kind == providers.Content || f.Kind == providers.End && f.Text > 0
-	p := metrics.Progress{At: now, Text: f.Text, Content: stream && content,
+	p := metrics.Progress{At: a.at, Text: f.Text, Content: stream && content,
 		Generating: f.Generating, Hidden: f.Hidden, Final: f.Kind == providers.End}
 	if u := f.Usage; u != nil {
 		p.Usage = &metrics.Tokens{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite}
 	}
-	meter.Progress(p)
+	a.meter.Progress(p)
 }

@@ -84,15 +84,15 @@ func upstreamMessage(body []byte) string {
 }
 
 // outcome is how an attempt ended, for the meters and the log.
-func (x *exchange) outcome(p *routing.Attempt, stream *providers.Stream, failure *providers.Error) metrics.Result {
+func (x *exchange) outcome(a *answer, failure *providers.Error) metrics.Result {
 	switch {
 	case failure == nil:
-		return metrics.Result{Outcome: metrics.OutcomeOK, Status: stream.Status}
+		return metrics.Result{Outcome: metrics.OutcomeOK, Status: a.stream.Status}
 	case x.r.Context().Err() != nil:
 		return metrics.Result{Outcome: metrics.OutcomeCanceled, Status: failure.Status}
 	}
 	out := metrics.Result{Outcome: failure.Class.String(), Status: failure.Status, Reason: x.s.reason(failure)}
-	if x.passedThrough(p.Provider, failure) {
+	if x.passedThrough(a.p.Provider, failure) {
 		out.Outcome = providers.ClassInvalid.String() // the client's own credential is not the provider's fault
 	}
 	return out
@@ -114,9 +114,9 @@ func (x *exchange) verdictOn(p *routing.Attempt, failure *providers.Error) routi
 }
 
 // report gives the outcome of an attempt to everybody who keeps count.
-func (x *exchange) report(p *routing.Attempt, meter *metrics.Attempt, stream *providers.Stream, failure *providers.Error) {
-	out := x.outcome(p, stream, failure)
-	done := x.recordAttempt(meter, out, stream, failure)
+func (x *exchange) report(a *answer, failure *providers.Error) {
+	p, out := a.p, x.outcome(a, failure)
+	done := x.recordAttempt(a, out, failure)
 	x.charge(p.Provider, p.Model, done.Tokens)
 	res := routing.Result{Verdict: x.verdictOn(p, failure), Reason: out.Reason, TTFT: done.TTFT}
 	if failure != nil {

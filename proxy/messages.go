@@ -41,10 +41,10 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 	defer x.dropBody()
 	defer x.reply.settle() // no ping may outlive the handler
 	defer x.isolate()
-	// What has been set up stands on the heap: a stream is relayed for minutes,
-	// and the frames above it are memory that it holds.
 	if route := x.start(); route != nil {
-		x.serve(route)
+		if a := x.find(route); a != nil {
+			x.pass(a)
+		}
 	}
 }
 

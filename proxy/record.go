@@ -30,18 +30,18 @@ func (x *exchange) meter(p *routing.Attempt) *metrics.Attempt {
 }
 
 // recordAttempt closes it and writes its line of the request log.
-func (x *exchange) recordAttempt(meter *metrics.Attempt, out metrics.Result, stream *providers.Stream, failure *providers.Error) metrics.AttemptRecord {
-	if meter == nil {
+func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *providers.Error) metrics.AttemptRecord {
+	if a.meter == nil {
 		return metrics.AttemptRecord{}
 	}
-	attempt := meter.End(out)
+	attempt := a.meter.End(out)
 	var header http.Header
 	var body []byte
 	switch {
 	case failure != nil && failure.Body != nil:
 		header, body = failure.Header, failure.Body
-	case stream != nil:
-		header, body = stream.Header, x.reply.capture.Bytes()
+	case a.stream != nil:
+		header, body = a.stream.Header, x.reply.capture.Bytes()
 	}
 	x.s.log.Attempt(x.rec.Record(), x.attempts, attempt, header, body)
 	return attempt
