@@ -55,11 +55,11 @@ type answer struct {
 
 // close ends the attempt. What it has brought is not to be used any more.
 func (a *answer) close() {
+	defer a.cancel(nil)
+	defer a.watch.stop()
 	if a.stream != nil {
 		a.stream.Close()
 	}
-	a.watch.stop()
-	a.cancel(nil)
 }
 
 // find tries the route's candidates in turn until one brings content. nil means
@@ -132,16 +132,18 @@ func (x *exchange) ask(p *routing.Attempt) (*answer, *providers.Error) {
 	}
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	a := &answer{p: p, meter: x.meter(p), cancel: cancel, watch: newWatch(cancel, silence, x.timeLeft())}
-	err := x.open(ctx, a, limits.Idle)
-	if err != nil {
-		a.close()
-	}
-	return a, asError(p, err)
+	return a, asError(p, x.open(ctx, a, limits.Idle))
 }
 
-// open reads up to the first content.
+// open reads up to the first content. What does not come so far is closed.
 func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err error) {
 	defer x.contain(&err)
+	opened := false
+	defer func() {
+		if !opened {
+			a.close()
+		}
+	}()
 	req := x.req
 	req.Model = a.p.Model
 	stream, err := x.rt.providers[a.p.Provider].Send(ctx, &req)
@@ -158,6 +160,7 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 		}
 		if a.frame.Kind != providers.Preamble || len(a.held)+len(a.frame.Bytes) > maxHeld {
 			a.watch.committed()
+			opened = true
 			return nil
 		}
 		a.held = append(a.held, a.frame.Bytes...)

@@ -31,11 +31,11 @@ const (
 	// lastWord is how long before the end of the drain running streams are told
 	// that they end.
 	lastWord = time.Second
-	// pulseEvery is less than any timer that a request sets. A timer that is due
-	// before all others makes the runtime wake the thread that waits for the
-	// network, for it to wait less long: two system calls and a task switch for
-	// each request. With a timer of the program's own that is due sooner, no
-	// request's is.
+	// pulseEvery is less than the timers that every request sets: those of the
+	// server, and the watch over its upstream. One that is due before all others
+	// makes the runtime wake the thread that waits for the network, for it to wait
+	// less long: two system calls and a task switch for each request. With a timer
+	// of the program's own that is due sooner, no request's is.
 	pulseEvery = time.Second
 )
 
@@ -66,9 +66,6 @@ func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reade
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may end before the requests do
 	defer signal.Stop(signals)
-	if getenv("GOGC") == "" {
-		paceCollector()
-	}
 
 	p := &program{flags: f, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw), terminal: hasTerminal()}
 	if f.tui && !tui.CanShow(in, out, getenv) {

@@ -34,6 +34,9 @@ type answer struct {
 // accept looks at the head of a response and makes a Stream or an Error of it.
 func (x *exchange) accept(res *http.Response, stream bool) (*providers.Stream, error) {
 	a := answer{x, res, decoded(res)}
+	if _, packed := a.body.(*gunzip); packed {
+		x.conn = nil // its end is read before that of what it unpacks to: the connection may be another's by then
+	}
 	x.redactHeader(res.Header)
 	frames, err := a.frames(stream)
 	if err != nil {

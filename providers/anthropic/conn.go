@@ -1,17 +1,19 @@
 package anthropic
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
 	"net/http/httptrace"
 	"sync"
+	"time"
 )
 
-// conn is a plain connection to an upstream, with what the transport's small
-// buffers would cost made good. A request goes out in one write, its body from
-// where it stands; an answer that comes faster than it is read is taken from
-// the socket in large pieces.
+// conn is a connection to an upstream, with what the transport's small buffers
+// would cost made good. A request in the clear goes out in one write, its body
+// from where it stands; an answer that comes faster than it is read is taken
+// from the socket in large pieces.
 //
 // Like the connection itself it is read by one goroutine at a time and written
 // by one.
@@ -22,7 +24,7 @@ type conn struct {
 	store *[aheadSize]byte // holds ahead, nil when there is none
 	ahead []byte           // has been read from the socket and not been asked for
 
-	body *body  // of the request that is being written
+	body *body  // of the request that is being written, nil under TLS
 	head []byte // what has been written of that request and waits for its body
 }
 
@@ -48,18 +50,18 @@ func dial(d *net.Dialer) func(ctx context.Context, network, address string) (net
 // Read reads what waits, or the socket. A first read goes straight to p: most
 // streams bring one event at a time and need no more than that.
 func (c *conn) Read(p []byte) (int, error) {
-	if len(c.ahead) == 0 && (!c.full || len(p) >= aheadSize) {
-		n, err := c.Conn.Read(p)
-		c.full = n == len(p) && n > 0
-		return n, err
-	}
 	if len(c.ahead) == 0 {
+		if !c.full || len(p) >= aheadSize {
+			n, err := c.Conn.Read(p)
+			c.full = n == len(p) && n > 0
+			return n, err
+		}
 		store := stores.Get().(*[aheadSize]byte)
 		n, err := c.Conn.Read(store[:])
-		if c.full = n > len(p); !c.full || err != nil {
-			copy(p, store[:n])
+		c.full = n == aheadSize
+		if n == 0 {
 			stores.Put(store)
-			return n, err
+			return 0, err
 		}
 		c.store, c.ahead = store, store[:n]
 	}
@@ -79,12 +81,10 @@ func (c *conn) Write(p []byte) (int, error) {
 			c.head = (*heads.Get().(*[]byte))[:0]
 		}
 		c.head = append(c.head, p...)
-		return len(p), nil
 	case len(c.head) == 0:
 		return c.Conn.Write(p)
-	}
-	if err := c.send(p); err != nil {
-		return 0, err
+	default:
+		c.send(p)
 	}
 	return len(p), nil
 }
@@ -105,15 +105,20 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 		return 0, err
 	}
 	defer b.kept.Release()
-	if err := c.send(parts[:]...); err != nil {
-		return 0, err
-	}
+	c.send(parts[:]...)
 	limited.N -= n
 	return n, nil
 }
 
-// send writes head and parts at once.
-func (c *conn) send(parts ...[]byte) error {
+// deadTime is how long a connection that cannot be written to may go on to say
+// what is the matter.
+const deadTime = time.Second
+
+// send writes head and parts at once. That it cannot is not told here but by the
+// next read, which fails for the same reason: by that the transport knows that a
+// kept-alive connection was dead, and repeats the request on another one. An
+// error of this write it would take for one of the body's.
+func (c *conn) send(parts ...[]byte) {
 	all := make(net.Buffers, 0, 4)
 	if head := c.head; head != nil {
 		c.head = nil
@@ -125,21 +130,37 @@ func (c *conn) send(parts ...[]byte) error {
 			all = append(all, part)
 		}
 	}
-	_, err := all.WriteTo(c.Conn)
-	return err
+	if _, err := all.WriteTo(c.Conn); err != nil {
+		_ = c.SetReadDeadline(time.Now().Add(deadTime))
+	}
 }
 
 // traced has the transport tell which connection the exchange got, before it
 // is written to.
 func (x *exchange) traced(ctx context.Context, b *body) context.Context {
 	x.trace.GotConn = func(info httptrace.GotConnInfo) {
-		if x.conn, _ = info.Conn.(*conn); x.conn != nil { // TLS and HTTP/2 have their own
+		if x.conn, _ = info.Conn.(*conn); x.conn != nil { // TLS and HTTP/2 have theirs above it
 			x.conn.body = b
 		}
 	}
 	return httptrace.WithClientTrace(ctx, &x.trace)
 }
 
-// waiting reports whether more of the answer is there without waiting for it.
-// It is asked between two reads of the answer's body, before its end.
-func (x *exchange) waiting() bool { return x.conn != nil && len(x.conn.ahead) > 0 }
+// waiting reports whether the next read of the answer's body surely finds more
+// of it without waiting. It is asked between two reads of the body, before its
+// end. What is ahead may be no more than the end of a chunk and half the head of
+// the next: reading those would wait for the rest, and keep back what has come.
+func (x *exchange) waiting() bool {
+	if x.conn == nil {
+		return false
+	}
+	ahead := x.conn.ahead
+	for range 2 {
+		i := bytes.IndexByte(ahead, '\n')
+		if i < 0 {
+			return false
+		}
+		ahead = ahead[i+1:]
+	}
+	return len(ahead) >= 2
+}

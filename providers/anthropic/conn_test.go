@@ -2,12 +2,20 @@ package anthropic
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 	"weak"
 
 	"anyproxy/config"
@@ -76,6 +84,140 @@ func TestBurstIsFewFrames(t *testing.T) {
 	}
 	if most := len(text)/plainBuffer/2 + 1; len(got.frames) > most {
 		t.Errorf("%d frames for %d bytes, want at most %d: the socket is read in pieces of %d", len(got.frames), len(text), most, plainBuffer)
+	}
+}
+
+// What has come is not kept back while the upstream is silent, wherever in a
+// chunk the large piece that was read of it ends.
+func TestEventsBeforeAPauseAreNotWithheld(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for n := 0; n < 3_000; n += 97 {
+		text := events(started, text0) + strings.Repeat(events(delta0), 12) + events(strings.Replace(delta0, "hi", strings.Repeat("x", n), 1))
+		more := "1"
+		silent := make(chan struct{})
+		p := raw(t, func(c net.Conn) {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%s", len(text), text, more[:n%2])
+			<-silent
+		})
+		s, err := p.Send(ctx, streamRequest(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for got := 0; got < len(text); {
+			f, err := s.Next()
+			if err != nil {
+				t.Fatalf("chunk of %d bytes: %d were given out: %v", len(text), got, err)
+			}
+			got += len(f.Bytes)
+		}
+		close(silent)
+		s.Close()
+	}
+}
+
+// A kept-alive connection that the upstream has reset gets its free repetition,
+// though nobody knew before the request was written.
+func TestResetIdleConnectionIsReplaced(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the reset is not seen before the write
+	up, conns := upstreamThatCanReset(t)
+	p := newProvider(t, config.Provider{Endpoint: up}, testKey)
+	for _, n := range []int{10, 3_000, 300_000} {
+		body := strings.Replace(smallBody, `"hi"`, `"`+strings.Repeat("x", n)+`"`, 1)
+		if _, got := send(t, p, newRequest(t, body, "m", false)); got.err != nil {
+			t.Fatal(got.err)
+		}
+		var last net.Conn
+		for len(conns) > 0 {
+			last = <-conns
+		}
+		r := newRequest(t, body, "m", false)
+		last.(*net.TCPConn).SetLinger(0)
+		last.Close()
+		if _, got := send(t, p, r); got.err != nil {
+			t.Errorf("body of %d bytes: %v", len(body), got.err)
+		}
+		p.transport.CloseIdleConnections()
+	}
+}
+
+// upstreamThatCanReset answers one request of each connection and then reads no
+// more, so that closing the connection resets it at once.
+func upstreamThatCanReset(t *testing.T) (url string, conns chan net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns = make(chan net.Conn, 100)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns <- c
+			serving.Go(func() {
+				if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					io.Copy(io.Discard, r.Body)
+					fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(wholeMessage), wholeMessage)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		for len(conns) > 0 {
+			(<-conns).Close()
+		}
+		serving.Wait()
+	})
+	return "http://" + l.Addr().String(), conns
+}
+
+// A packed stream may end on the wire long before its text does. What is ahead
+// on its connection is then another answer's.
+func TestPackedStreamLeavesItsConnectionAlone(t *testing.T) {
+	text := events(started, text0) + strings.Repeat(events(delta0), 8_000) + events(stop0, finished, stopped)
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	io.WriteString(z, text)
+	z.Close()
+	var requests atomic.Int32
+	p := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		if requests.Add(1) == 1 {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.Header().Set("Content-Length", strconv.Itoa(packed.Len()))
+			w.Write(packed.Bytes())
+			return
+		}
+		io.WriteString(w, text)
+	})
+	s, err := p.Send(t.Context(), streamRequest(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	first, err := s.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := string(first.Bytes)
+	var others sync.WaitGroup
+	others.Go(func() {
+		for range 3 {
+			if _, got := send(t, p, streamRequest(t)); got.err != nil || got.bytes != text {
+				t.Errorf("another stream: %d bytes, %v", len(got.bytes), got.err)
+			}
+		}
+	})
+	rest := read(s)
+	others.Wait()
+	if rest.err != nil || head+rest.bytes != text {
+		t.Errorf("%d bytes of %d, %v", len(head)+len(rest.bytes), len(text), rest.err)
 	}
 }
 

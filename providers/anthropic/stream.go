@@ -153,7 +153,6 @@ func (s *stream) take(f *providers.Frame, e sse.Event, k kind, facts *facts) {
 		if facts.content {
 			f.Kind = max(f.Kind, providers.Content)
 			s.generating = true
-			s.res.Header = nil // told with an error before content only, and streams are many and long
 		}
 	case messageStop:
 		f.Kind, s.ended = providers.End, true

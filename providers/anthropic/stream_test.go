@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"anyproxy/config"
 	"anyproxy/providers"
@@ -358,6 +359,19 @@ func TestErrorEvent(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// How long an upstream wants to be left alone stands in the headers, long before
+// it says so.
+func TestErrorEventBehindContentHasItsWait(t *testing.T) {
+	p := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "30")
+		streamed(events(started, text0, delta0), events(overload))(w, r)
+	})
+	_, got := send(t, p, streamRequest(t))
+	if e := got.last().Err; e == nil || e.RetryAfter != 30*time.Second {
+		t.Errorf("got %v, want an error with a wait of 30s", e)
 	}
 }
 
