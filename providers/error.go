@@ -62,6 +62,7 @@ type Error struct {
 	Class    Class
 	// RetryAfter is how long the upstream asked to be left alone, 0 when it did not say.
 	RetryAfter time.Duration
+	Limits     Limits
 	// Header and Body are the upstream's answer in the client's format: byte
 	// for byte from an Anthropic upstream, converted from others. Nil when
 	// there was no answer fit for a client.

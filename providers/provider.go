@@ -13,6 +13,7 @@ package providers
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // A Provider makes exchanges with one configured account and endpoint.
@@ -69,6 +70,11 @@ type Stream struct {
 	Header http.Header // end-to-end headers for the client: no hop-by-hop, set-cookie, content-length or content-encoding
 	// Degraded names what a conversion could not carry, e.g. "top_k"; empty on pass-through.
 	Degraded []string
+	Limits   Limits
+	// Opaque is set when the model may think before its first content without
+	// anything of the format showing when: then neither the time to that nor the
+	// speed can be measured.
+	Opaque bool
 	Frames
 }
 
@@ -114,6 +120,9 @@ type Frame struct {
 	// or tool input of which no delta has come since the last frame): silence
 	// then says nothing about speed.
 	Hidden bool
+	// Quiet is set while the open block is no text: what is generated comes in
+	// pieces of any size, and silence between them says nothing about speed.
+	Quiet bool
 	// Err is the failure that a Failed frame tells.
 	Err *Error
 }
@@ -121,4 +130,19 @@ type Frame struct {
 // Usage counts tokens as the upstream reported them.
 type Usage struct {
 	Input, Output, CacheRead, CacheWrite int64
+}
+
+// Limits is what an upstream says of its rate limits. The zero value says nothing.
+type Limits struct {
+	Requests Allowance
+	Tokens   Allowance // of input
+	// Used is the used part of the fullest window of a subscription, 0–1; 0 = not said.
+	Used float64
+}
+
+// Allowance is one rate limit.
+type Allowance struct {
+	Limit     int64 // 0 = not said
+	Remaining int64
+	Reset     time.Time // when it is whole again
 }

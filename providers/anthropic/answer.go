@@ -15,6 +15,7 @@ import (
 
 	"anyproxy/internal/jsonscan"
 	"anyproxy/providers"
+	"anyproxy/providers/ratelimit"
 )
 
 const (
@@ -43,7 +44,7 @@ func (x *exchange) accept(res *http.Response, stream bool) (*providers.Stream, e
 		res.Body.Close()
 		return nil, err
 	}
-	return &providers.Stream{Status: res.StatusCode, Header: endToEnd(res.Header), Frames: frames}, nil
+	return &providers.Stream{Status: res.StatusCode, Header: endToEnd(res.Header), Limits: ratelimit.Read(res.Header, time.Now()), Frames: frames}, nil
 }
 
 func (a answer) frames(stream bool) (providers.Frames, error) {
@@ -84,7 +85,7 @@ func (a answer) refused() *providers.Error {
 	status := a.res.StatusCode
 	e := &providers.Error{
 		Provider: a.p.name, Model: a.model, Status: status, Class: providers.ClassOf(status),
-		RetryAfter: retryAfter(a.res.Header, status, time.Now()),
+		RetryAfter: ratelimit.RetryAfter(a.res.Header, status, time.Now()), Limits: ratelimit.Read(a.res.Header, time.Now()),
 	}
 	e.Renewed = e.Class == providers.ClassCredential && a.renewed()
 	body, err := a.readError()
@@ -151,7 +152,7 @@ func (a answer) told(body []byte) *providers.Error {
 	h.Set("Content-Type", "application/json")
 	e := &providers.Error{
 		Provider: a.p.name, Model: a.model, Status: status, Class: providers.ClassOf(status),
-		RetryAfter: retryAfter(h, status, time.Now()),
+		RetryAfter: ratelimit.RetryAfter(h, status, time.Now()),
 	}
 	if body = a.redact(body); isError(body) {
 		e.Header, e.Body = h, bytes.Clone(body)

@@ -126,7 +126,8 @@ func (s *stream) frame() providers.Frame {
 	}
 	f.Bytes = f.Bytes[:len(f.Bytes):len(f.Bytes)]
 	f.Generating = s.generating && (s.grammar.open || !begun)
-	f.Hidden = s.grammar.open && !s.grammar.shown && !delta && s.scan.Pending() == 0
+	f.Quiet = s.grammar.open && !s.grammar.shown
+	f.Hidden = f.Quiet && !delta && s.scan.Pending() == 0
 	return f
 }
 
