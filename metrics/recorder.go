@@ -28,6 +28,9 @@ type Recorder struct {
 	doneNext  int
 	events    []Event
 	seq       uint64
+	second    int64 // the one in which lossy events were counted
+	inSecond  int
+	dropped   uint64 // lossy events
 
 	ok, failed, canceled, saved int64
 }
@@ -118,15 +121,21 @@ func (r *Recorder) findLocked(name string) *provider {
 	return nil
 }
 
-// Event records e, giving it its number and, where absent, its time.
+// Event records e, giving it its number and, where absent, its time. Events of
+// the lossy kinds that come too fast are dropped.
 func (r *Recorder) Event(e Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.seq++
-	e.Seq = r.seq
 	if e.Time.IsZero() {
 		e.Time = r.now()
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.Kind.lossy() && r.tooManyLocked(e.Time) {
+		r.dropped++
+		r.gen.Add(1)
+		return
+	}
+	r.seq++
+	e.Seq = r.seq
 	if len(r.events) < eventsKept {
 		r.events = append(r.events, e)
 	} else {
@@ -135,9 +144,18 @@ func (r *Recorder) Event(e Event) {
 	r.gen.Add(1)
 }
 
+// tooManyLocked counts a lossy event and reports whether its second has had enough.
+func (r *Recorder) tooManyLocked(at time.Time) bool {
+	if s := at.Unix(); s != r.second {
+		r.second, r.inSecond = s, 0
+	}
+	r.inSecond++
+	return r.inSecond > lossyPerSecond
+}
+
 // Snapshot returns what can be seen now, with the events after since.
-// State, RetryAt and LogDropped are left for the caller to fill in: breakers
-// and the log have their own owners.
+// State, RetryAt, what the choice knows and LogDropped are left for the caller
+// to fill in: breakers and the log have their own owners.
 func (r *Recorder) Snapshot(since uint64) Snapshot {
 	now := r.now()
 	at := now.Sub(r.started)
@@ -148,6 +166,7 @@ func (r *Recorder) Snapshot(since uint64) Snapshot {
 	s.OK, s.Failed, s.Canceled, s.Saved = r.ok, r.failed, r.canceled, r.saved
 	s.InFlight, s.Draining = len(r.live), r.draining
 	s.Events, s.EventsLost = r.eventsLocked(since)
+	s.EventsDropped = r.dropped
 	live := slices.Clone(r.live)
 	done := r.doneLocked()
 	providers := slices.Clone(r.providers)

@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestOneStreamReadsTheSameEverywhere(t *testing.T) {
 		at.Progress(Progress{At: c.t, Usage: &Tokens{Input: 10, Output: 1}})
 		stream(at, c, 80, 800, 7)
 		running := r.Snapshot(0)
-		rec := at.End(Result{Outcome: OutcomeOK, Status: 200})
+		rec, _ := at.End(Result{Outcome: OutcomeOK, Status: 200})
 		done := q.End(PhaseOK, 0, "")
 
 		near(t, "the attempt's speed", rec.TPS, 80, 0.01)
@@ -116,7 +117,7 @@ func TestHiddenThinkingIsNoStall(t *testing.T) {
 		at.Progress(Progress{At: c.t, Text: 4, Content: true, Generating: true})
 	}
 	at.Progress(Progress{At: c.t, Usage: &Tokens{Output: 1920}})
-	rec := at.End(Result{Outcome: OutcomeOK})
+	rec, _ := at.End(Result{Outcome: OutcomeOK})
 	near(t, "speed with hidden thinking", rec.TPS, 60, 0.02)
 	if rec.TTFT != time.Second {
 		t.Errorf("time to first token = %v, want the start of the thinking block, 1s", rec.TTFT)
@@ -189,6 +190,32 @@ func TestEventsAreARing(t *testing.T) {
 	s = r.Snapshot(eventsKept + 8)
 	if len(s.Events) != 2 || s.EventsLost != 0 || s.Events[1].Text != fmt.Sprint(eventsKept+9) {
 		t.Errorf("since: %+v, %d lost", s.Events, s.EventsLost)
+	}
+}
+
+// A storm of failing requests must not push out what happened to the providers.
+func TestStormsDropOnlyWhatIsAboutSingleRequests(t *testing.T) {
+	r, c := newRecorder("a")
+	for second := range 5 {
+		r.Event(Event{Kind: EventBreaker, Text: fmt.Sprint(second)})
+		for range 5000 {
+			r.Event(Event{Kind: EventFallback})
+			r.Event(Event{Kind: EventExhausted})
+		}
+		c.advance(time.Second)
+	}
+	s := r.Snapshot(0)
+	var kept []string
+	for _, e := range s.Events {
+		if e.Kind == EventBreaker {
+			kept = append(kept, e.Text)
+		}
+	}
+	if got := strings.Join(kept, " "); got != "0 1 2 3 4" {
+		t.Errorf("of the five openings of the breaker these are left: %s", got)
+	}
+	if want := uint64(5 * (10000 - lossyPerSecond)); s.EventsDropped != want || len(s.Events) != 5*(lossyPerSecond+1) || s.EventsLost != 0 {
+		t.Errorf("%d events, %d dropped, %d lost; want %d dropped", len(s.Events), s.EventsDropped, s.EventsLost, want)
 	}
 }
 

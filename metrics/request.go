@@ -10,6 +10,8 @@ const (
 	// A speed measured over less than this says nothing.
 	minSpeedTokens = 16
 	minSpeedTime   = 150 * time.Millisecond
+	// readingEvery is how often a stream's Reading is due while nothing special happens.
+	readingEvery = 250 * time.Millisecond
 )
 
 // Outcomes of an attempt beside the failure classes that AttemptRecord lists.
@@ -114,11 +116,16 @@ type Attempt struct {
 	start, genStart, genEnd time.Time
 	generating              bool
 	ttft                    time.Duration
-	text                    int     // bytes of generated text seen
-	hidden                  bool    // some generation was not shown
-	silent                  bool    // the open block does not show its generation: silence says nothing
-	perToken                float64 // bytes per token, as known at the start
-	credited                float64 // tokens that the provider's meter has got
+	text                    int           // bytes of generated text seen
+	hidden                  bool          // some generation was not shown
+	silent                  bool          // what comes next tells of time that was not shown
+	quiet                   bool          // silence says nothing about speed
+	opaque                  bool          // neither wait nor speed can be measured
+	shown                   float64       // tokens generated in sight
+	shownTime               time.Duration // of that
+	read                    time.Time     // when a Reading was due last
+	perToken                float64       // bytes per token, as known at the start
+	credited                float64       // tokens that the provider's meter has got
 	usage                   Tokens
 	// reported is set once usage.Output is the upstream's count. What a
 	// message_start says of it is provisional, also when content came in the
@@ -151,33 +158,48 @@ type Progress struct {
 	Content    bool    // it brought the content of a stream; a non-stream body has no time to first token
 	Generating bool    // generation has begun and its last block has not stopped
 	Hidden     bool    // what is being generated is not shown
+	Quiet      bool    // what is being generated comes in pieces of any size: silence is not slowness
+	Opaque     bool    // something may have been generated before the first content, at an unknown time
 	Usage      *Tokens // the running total, nil for no news; not kept
 	Final      bool    // the answer is complete
+	// Began is when the generation of an answer that comes in one piece is taken
+	// to have begun; zero = not known, or not such an answer.
+	Began time.Time
 }
 
-// Progress records a frame. It takes about 100 ns and allocates nothing.
-func (a *Attempt) Progress(f Progress) {
+// Reading is what an attempt has measured so far. Its speed is Tokens over
+// Time: the same figure in the record, on the screen, in the request log and
+// in the choice of upstreams.
+type Reading struct {
+	TTFT   time.Duration // 0 = none yet, or it cannot be measured
+	Tokens float64       // generated; an estimate from bytes until the upstream has reported them
+	Time   time.Duration // it took; 0 = too little to say anything
+	Live   bool          // generation goes on in sight: from here on silence is slowness
+}
+
+// Rate is tokens per second, 0 when not known.
+func (r Reading) Rate() float64 {
+	if r.Time <= 0 {
+		return 0
+	}
+	return r.Tokens / r.Time.Seconds()
+}
+
+// Progress records a frame. It takes about 100 ns and allocates nothing. due
+// says that the reading brings news worth passing on: every readingEvery, and
+// whenever the wait ends, tokens are reported or the answer is complete.
+func (a *Attempt) Progress(f Progress) (r Reading, due bool) {
 	q := a.q
 	q.mu.Lock()
-	if u := f.Usage; u != nil {
-		a.usage = *u
-		a.reported = a.reported || !a.genStart.IsZero() || f.Final
-	}
-	if (f.Content || f.Generating) && a.ttft == 0 {
-		a.ttft = max(f.At.Sub(a.start), 1)
-	}
-	if f.Generating && a.genStart.IsZero() {
-		a.genStart = f.At
-	}
-	if f.Generating || a.generating {
-		a.genEnd = f.At
-	}
-	a.generating = f.Generating
-	a.hidden = a.hidden || f.Hidden
-	a.silent = f.Hidden
-	a.text += f.Text
+	due = a.take(&f)
 	tokens := float64(f.Text) / a.perToken
+	a.measureLocked(&f, tokens)
+	a.text += f.Text
 	a.credited += tokens
+	if due = due || f.At.Sub(a.read) >= readingEvery; due {
+		a.read = f.At
+		r = a.readingLocked(f.At)
+	}
 	q.mu.Unlock()
 
 	if tokens > 0 {
@@ -186,6 +208,67 @@ func (a *Attempt) Progress(f Progress) {
 		a.p.mu.Unlock()
 	}
 	q.rec.gen.Add(1)
+	return r, due
+}
+
+// take notes what the frame says of waiting and of tokens, and reports whether
+// that is news.
+func (a *Attempt) take(f *Progress) (news bool) {
+	a.opaque = a.opaque || f.Opaque
+	if u := f.Usage; u != nil {
+		a.usage = *u
+		a.reported = a.reported || !a.genStart.IsZero() || f.Final
+		news = a.reported
+	}
+	if (f.Content || f.Generating) && a.ttft == 0 {
+		a.ttft = max(f.At.Sub(a.start), 1)
+		news = true
+	}
+	return news || f.Final
+}
+
+// measureLocked follows the generation. The time since the last frame counts,
+// with what this one brings, if that was generated in sight.
+func (a *Attempt) measureLocked(f *Progress, tokens float64) {
+	switch {
+	case !f.Began.IsZero():
+		a.genStart, a.genEnd = f.Began, f.At
+	case a.genStart.IsZero() && f.Generating:
+		a.genStart = f.At
+		a.shown += tokens
+	case !a.silent:
+		a.shown += tokens
+		if a.generating {
+			a.shownTime += f.At.Sub(a.genEnd)
+		}
+	}
+	if f.Generating || a.generating {
+		a.genEnd = f.At
+	}
+	a.generating = f.Generating
+	a.hidden = a.hidden || f.Hidden
+	a.silent = f.Hidden
+	a.quiet = f.Hidden || f.Quiet
+}
+
+// readingLocked is what has been measured by now. Hidden generation shows in
+// the total that the upstream reports; before that only what is in sight counts.
+func (a *Attempt) readingLocked(now time.Time) Reading {
+	if a.opaque {
+		return Reading{}
+	}
+	live := a.q.cur == a && a.generating && !a.quiet
+	r := Reading{TTFT: a.ttft, Live: live, Tokens: a.shown, Time: a.shownTime}
+	if a.reported {
+		r.Tokens, r.Time = float64(a.usage.Output), a.genEnd.Sub(a.genStart)
+	}
+	if live {
+		r.Time += now.Sub(a.genEnd) // a stall lowers the speed while it lasts
+	}
+	if r.Tokens < minSpeedTokens || r.Time < minSpeedTime || a.genStart.IsZero() {
+		r.Tokens, r.Time = 0, 0
+	}
+	return r
 }
 
 // Result is how an attempt ended.
@@ -200,14 +283,15 @@ func (r Result) fail() bool {
 	return r.Outcome != OutcomeOK && r.Outcome != OutcomeCanceled && r.Outcome != "invalid_request"
 }
 
-// End records the attempt's outcome and returns its finished record. It must
-// be called exactly once.
-func (a *Attempt) End(res Result) AttemptRecord {
+// End records the attempt's outcome and returns its finished record with the
+// last reading. It must be called exactly once.
+func (a *Attempt) End(res Result) (AttemptRecord, Reading) {
 	q := a.q
 	now := q.rec.now()
 	q.mu.Lock()
 	rec := &q.r.Decision.Attempts[a.index]
 	a.fillLocked(rec, now)
+	reading := a.readingLocked(now)
 	rec.Outcome, rec.Status, rec.Reason = res.Outcome, res.Status, res.Reason
 	out := *rec
 	if q.cur == a {
@@ -216,7 +300,8 @@ func (a *Attempt) End(res Result) AttemptRecord {
 	q.mu.Unlock()
 	a.settle(res, out, now)
 	q.rec.gen.Add(1)
-	return out
+	reading.Live = false
+	return out, reading
 }
 
 // settle gives the provider's meters the final numbers.
@@ -255,12 +340,5 @@ func (a *Attempt) fillLocked(rec *AttemptRecord, now time.Time) {
 	if estimate := int64(float64(a.text) / a.perToken); !a.reported && estimate > rec.Tokens.Output {
 		rec.Tokens.Output, rec.Tokens.Estimated = estimate, true
 	}
-	end := a.genEnd
-	if a.q.cur == a && a.generating && !a.silent {
-		end = now // a stall lowers the speed while it lasts
-	}
-	// Hidden generation shows in the total alone: before that there is no speed.
-	if d := end.Sub(a.genStart); d >= minSpeedTime && rec.Tokens.Output >= minSpeedTokens && (a.reported || !a.hidden) {
-		rec.TPS = float64(rec.Tokens.Output) / d.Seconds()
-	}
+	rec.TPS = a.readingLocked(now).Rate()
 }

@@ -25,6 +25,8 @@ type Snapshot struct {
 	Events    []Event         `json:"events"`    // those with Seq > since, oldest first
 	// EventsLost counts the events after since that the ring has overwritten.
 	EventsLost uint64 `json:"events_lost"`
+	// EventsDropped counts events of single requests that came too fast to be kept.
+	EventsDropped uint64 `json:"events_dropped"`
 	// LogDropped counts request log lines that could not be written.
 	LogDropped int64 `json:"log_dropped"`
 	Draining   bool  `json:"draining"`
@@ -74,6 +76,53 @@ type ProviderView struct {
 	// LastError is the newest failure in words, "" when there was none.
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+
+	// What the choice knows of it. DecodeTPS, TTFT and Speed are those of the
+	// target that was measured last.
+	DecodeTPS float64       `json:"decode_tps"` // tokens per second of one stream while it generates; 0 = not measured yet
+	TTFT      time.Duration `json:"ttft"`       // usual time to first token now
+	Speed     float64       `json:"speed"`      // tokens per second with that wait and failures in it
+	Breaker   Breaker       `json:"breaker"`    // the worst of its targets
+	Returning float64       `json:"returning"`  // part of its traffic that it may have after a failure, 0–1; 1 = all
+	Slow      bool          `json:"slow"`       // a target is under the tokens per second that are asked for
+	Headroom  float64       `json:"headroom"`   // part that is left of its tightest rate limit, 0–1; 1 = none is known
+	Targets   []TargetView  `json:"targets"`    // in the order of the config; those that were asked for since the last reload
+}
+
+// Include adds a target to what the choice knows of its provider.
+func (p *ProviderView) Include(t TargetView) {
+	newest := true
+	for i := range p.Targets {
+		newest = newest && t.Measured.After(p.Targets[i].Measured)
+	}
+	if newest && !t.Measured.IsZero() {
+		p.DecodeTPS, p.TTFT, p.Speed = t.DecodeTPS, t.TTFT, t.Speed
+	}
+	if t.Breaker == BreakerOpen || t.Breaker == BreakerHalfOpen && p.Breaker != BreakerOpen {
+		p.Breaker = t.Breaker
+	}
+	p.Returning, p.Headroom = min(p.Returning, t.Returning), min(p.Headroom, t.Headroom)
+	p.Slow = p.Slow || t.Slow
+	p.Targets = append(p.Targets, t)
+}
+
+// TargetView is one model of a provider, as the choice sees it.
+type TargetView struct {
+	Model     string        `json:"model"` // the upstream's name
+	Tier      int           `json:"tier"`
+	Weight    float64       `json:"weight"` // as configured
+	Factors   Factors       `json:"factors"`
+	DecodeTPS float64       `json:"decode_tps"`
+	TTFT      time.Duration `json:"ttft"`
+	Speed     float64       `json:"speed"`
+	Breaker   Breaker       `json:"breaker"`
+	RetryAt   time.Time     `json:"retry_at,omitzero"` // when its pause ends
+	Returning float64       `json:"returning"`
+	Slow      bool          `json:"slow"`
+	Headroom  float64       `json:"headroom"`
+	InFlight  int           `json:"in_flight"`
+	// Measured is when a speed was measured last, zero = never.
+	Measured time.Time `json:"measured,omitzero"`
 }
 
 // Phase is how far a request has come.
@@ -123,10 +172,11 @@ type Tokens struct {
 }
 
 // Decision tells why a request went where it went: who could serve it, who was
-// left out, and what was tried with which result.
+// left out, where its session belonged, and what was tried with which result.
 type Decision struct {
 	Alias      string          `json:"alias"` // the pattern or name that matched, "" = none
 	Forced     string          `json:"forced,omitempty"`
+	Session    Binding         `json:"session,omitzero"`
 	Candidates []Candidate     `json:"candidates"`
 	Attempts   []AttemptRecord `json:"attempts"`
 }
@@ -137,10 +187,55 @@ type Candidate struct {
 	Provider string  `json:"provider"`
 	Model    string  `json:"model"` // the upstream's name
 	Tier     int     `json:"tier"`
-	Weight   float64 `json:"weight"`
+	Weight   float64 `json:"weight"` // as configured
+	// W is the weight in the draw: Weight times the Factors.
+	W       float64       `json:"w,omitzero"`
+	Factors Factors       `json:"factors,omitzero"`
+	Speed   float64       `json:"speed,omitzero"` // tokens per second with the wait for the first one in it
+	TPS     float64       `json:"tps,omitzero"`   // tokens per second while it generates
+	TTFT    time.Duration `json:"ttft,omitzero"`
+	Breaker Breaker       `json:"breaker,omitzero"`
 	// Skipped says why it was left out, "" = it was not.
 	Skipped string `json:"skipped,omitempty"`
 }
+
+// Factors make the weight in a draw out of the configured one. Each is 1 where
+// it changes nothing.
+type Factors struct {
+	Speed  float64 `json:"speed"`  // below 1 for one that is slower than the best of its tier
+	Price  float64 `json:"price"`  // below 1 for one that is dearer than the cheapest, if that is to count
+	Load   float64 `json:"load"`   // below 1 with requests in flight
+	Return float64 `json:"return"` // below 1 for a while after a failure
+	Limit  float64 `json:"limit"`  // below 1 when the request would not fit its rate limit
+	Slow   float64 `json:"slow"`   // below 1 under the tokens per second that are asked for
+}
+
+// Breaker is how an upstream's breaker stands.
+type Breaker string
+
+const (
+	BreakerClosed   Breaker = "closed"
+	BreakerOpen     Breaker = "open"
+	BreakerHalfOpen Breaker = "half-open" // its pause is over: one request may try
+)
+
+// Binding is what became of the tie between a session and an upstream.
+type Binding struct {
+	Kind     BindingKind `json:"kind"`
+	Provider string      `json:"provider,omitempty"` // where the session was bound when the request came
+	Model    string      `json:"model,omitempty"`
+	Reason   string      `json:"reason,omitempty"` // moved: speed, load or fault
+}
+
+// BindingKind is a closed set; "" means that the request belongs to no session.
+type BindingKind string
+
+const (
+	BindingNew      BindingKind = "new"
+	BindingKept     BindingKind = "kept"
+	BindingMoved    BindingKind = "moved"
+	BindingReturned BindingKind = "returned" // it goes back to where it was before a fault
+)
 
 // AttemptRecord is one exchange with one upstream.
 type AttemptRecord struct {

@@ -31,8 +31,12 @@ type exchange struct {
 	rec   *metrics.Request // nil for what is not a model request
 	reply *reply
 
+	route    *routing.Route
 	attempts int
 	failures []*providers.Error
+	asked    *routing.Attempt // last
+	result   routing.Result   // of that
+	tried    []byte           // what the answer's header says of failed attempts
 	// committed is set once the client has been sent something of an upstream:
 	// there is no way back from there.
 	committed bool
@@ -47,6 +51,7 @@ type answer struct {
 	stream *providers.Stream // nil when none has come
 	watch  *watch
 	cancel context.CancelCauseFunc
+	sent   time.Time
 
 	frame providers.Frame // the newest one
 	at    time.Time       // when it came
@@ -67,17 +72,18 @@ func (a *answer) close() {
 //
 // Nothing of it is left on the stack when the answer is passed on: that may
 // take minutes, and thousands may do it at a time.
-func (x *exchange) find(route *routing.Route) *answer {
+func (x *exchange) find() *answer {
 	for {
 		if x.timeLeft() <= 0 {
 			x.late()
 			return nil
 		}
-		p, ok := route.Next()
+		p, ok := x.route.Next()
 		if !ok {
-			x.exhausted(route.Len())
+			x.exhausted()
 			return nil
 		}
+		x.asked = p
 		if n := len(x.failures); n > 0 {
 			x.s.fallback(x, x.failures[n-1], p)
 		}
@@ -87,11 +93,45 @@ func (x *exchange) find(route *routing.Route) *answer {
 			return a
 		case x.endIfInterrupted():
 			return nil
-		case !err.Class.Fallback() || x.passedThrough(p.Provider, err):
+		case x.final(p, err):
 			x.relayError(err, notExhausted)
 			return nil
 		}
 		x.failures = append(x.failures, err)
+		if wait, ok := x.route.Again(p, x.result); ok && !x.pause(wait) && x.endIfInterrupted() {
+			return nil
+		}
+	}
+}
+
+// final reports whether a failure is the answer, whoever else could be asked.
+func (x *exchange) final(p *routing.Attempt, err *providers.Error) bool {
+	if err.Class == providers.ClassInvalid && x.rt.converts(p.Provider) && x.route.OnlyNative() {
+		// What was refused may be our conversion's doing as well as the client's.
+		x.s.event(metrics.Event{Kind: metrics.EventConversion, Provider: p.Provider, Model: p.Model, Request: x.id, Text: x.s.reason(err)})
+		return false
+	}
+	return !err.Class.Fallback() || x.passedThrough(p.Provider, err)
+}
+
+// pause waits before the same upstream is asked again. It is false when the
+// request ended meanwhile.
+func (x *exchange) pause(d time.Duration) bool {
+	timer := time.NewTimer(min(d, x.timeLeft()))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-x.r.Context().Done():
+		return false
+	}
+}
+
+// release sees to it that nothing is in flight when the handler returns,
+// whatever has happened: an attempt that was not reported has told nothing.
+func (x *exchange) release() {
+	if x.asked != nil {
+		x.asked.Report(routing.Result{Verdict: routing.Neutral})
 	}
 }
 
@@ -131,7 +171,7 @@ func (x *exchange) ask(p *routing.Attempt) (*answer, *providers.Error) {
 		silence = limits.Total
 	}
 	ctx, cancel := context.WithCancelCause(x.r.Context())
-	a := &answer{p: p, meter: x.meter(p), cancel: cancel, watch: newWatch(cancel, silence, x.timeLeft())}
+	a := &answer{p: p, meter: x.meter(p), cancel: cancel, watch: newWatch(cancel, silence, x.timeLeft()), sent: time.Now()}
 	return a, asError(p, x.open(ctx, a, limits.Idle))
 }
 
@@ -151,8 +191,12 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 		return err
 	}
 	a.stream = stream
+	a.p.Limits(limitsOf(stream.Limits))
 	if x.req.Stream {
 		a.watch.setSilence(idle)
+	}
+	if stream.Opaque {
+		a.p.Heard(x.s.o.Now())
 	}
 	for {
 		if err := x.next(a); err != nil {
@@ -167,10 +211,15 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 	}
 }
 
+// limitsOf is what an upstream says of its rate limits, for the choice.
+func limitsOf(l providers.Limits) routing.Limits {
+	return routing.Limits{Requests: routing.Allowance(l.Requests), Tokens: routing.Allowance(l.Tokens), Used: l.Used}
+}
+
 // next waits for a frame and tells the meters what it brought.
 func (x *exchange) next(a *answer) (err error) {
 	a.frame, err = a.stream.Next()
-	a.at = time.Now()
+	a.at = x.s.o.Now()
 	if err != nil {
 		if err == io.EOF {
 			err = &providers.Error{Class: providers.ClassBroken, Err: errors.New("ended without being complete")}
@@ -178,7 +227,7 @@ func (x *exchange) next(a *answer) (err error) {
 		return err
 	}
 	a.watch.heard(a.at)
-	progress(a, x.req.Stream)
+	a.measure(x.req.Stream)
 	if a.frame.Kind == providers.Failed {
 		return a.frame.Err
 	}
@@ -307,6 +356,7 @@ func (x *exchange) stamp(h http.Header, provider, model string) {
 		h.Set("X-Anyproxy-Model", model)
 	}
 	h.Set("X-Anyproxy-Attempts", strconv.Itoa(x.attempts))
+	x.explain(h)
 }
 
 func copyHeader(dst, src http.Header) {
@@ -328,19 +378,4 @@ func (x *exchange) abort(failure *providers.Error) {
 		body = errorBody(x.id, status, x.s.redact.String(message))
 	}
 	x.reply.fail(status, body, func(http.Header) {})
-}
-
-// progress tells the meters what an answer's newest frame brought.
-func progress(a *answer, stream bool) {
-	if a.meter == nil {
-		return
-	}
-	f := &a.frame
-	content := f.Kind == providers.Content || f.Kind == providers.End && f.Text > 0
-	p := metrics.Progress{At: a.at, Text: f.Text, Content: stream && content,
-		Generating: f.Generating, Hidden: f.Hidden, Final: f.Kind == providers.End}
-	if u := f.Usage; u != nil {
-		p.Usage = &metrics.Tokens{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite}
-	}
-	a.meter.Progress(p)
 }

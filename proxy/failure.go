@@ -116,18 +116,22 @@ func (x *exchange) verdictOn(p *routing.Attempt, failure *providers.Error) routi
 // report gives the outcome of an attempt to everybody who keeps count.
 func (x *exchange) report(a *answer, failure *providers.Error) {
 	p, out := a.p, x.outcome(a, failure)
-	done := x.recordAttempt(a, out, failure)
+	done, reading := x.recordAttempt(a, out, failure)
 	x.charge(p.Provider, p.Model, done.Tokens)
-	res := routing.Result{Verdict: x.verdictOn(p, failure), Reason: out.Reason, TTFT: done.TTFT}
+	x.result = routing.Result{Verdict: x.verdictOn(p, failure), Reason: out.Reason, Committed: x.committed, Reading: reading}
+	if failure == nil && !done.Tokens.Estimated {
+		x.result.Output = done.Tokens.Output
+	}
 	if failure != nil {
-		res.RetryAfter = failure.RetryAfter
+		x.result.RetryAfter = failure.RetryAfter
+		if failure.Limits != (providers.Limits{}) {
+			p.Limits(limitsOf(failure.Limits))
+		}
+		x.note(a, failure)
 	}
-	if e, ok := p.Report(res); ok {
-		e.Request = x.id
-		x.s.event(e)
-	}
-	if res.Verdict == routing.Refused {
-		x.s.event(metrics.Event{Kind: metrics.EventCredential, Provider: p.Provider, Request: x.id, Text: res.Reason})
+	p.Report(x.result)
+	if x.result.Verdict == routing.Refused {
+		x.s.event(metrics.Event{Kind: metrics.EventCredential, Provider: p.Provider, Request: x.id, Text: out.Reason})
 	}
 }
 
@@ -149,11 +153,11 @@ func usefulness(e *providers.Error) int {
 }
 
 // exhausted answers when no candidate is left: with the most useful failure.
-func (x *exchange) exhausted(candidates int) {
-	ready := x.rt.router.ReadyIn(x.query)
+func (x *exchange) exhausted() {
+	ready := x.route.ReadyIn()
 	best := x.mostUseful(&providers.Error{Status: statusOverloaded, Class: providers.ClassOverloaded, Err: errAllCooling})
 	x.s.event(metrics.Event{Kind: metrics.EventExhausted, Provider: best.Provider, Model: best.Model, Request: x.id,
-		Text: fmt.Sprintf("%d of %d candidates tried, told: %s", x.attempts, candidates, x.s.reason(best))})
+		Text: fmt.Sprintf("%d of %d candidates tried, told: %s", x.attempts, x.route.Len(), x.s.reason(best))})
 	x.relayError(best, ready)
 }
 

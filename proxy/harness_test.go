@@ -80,7 +80,7 @@ func newHarness(t testing.TB, yaml string, ups map[string]*upstream) *harness {
 		t.Fatalf("configuration: %v", err)
 	}
 	w := proxy.Wiring{Config: c, Providers: map[string]providers.Provider{}, State: routing.NewState(),
-		Routing: routing.Options{Cooldown: c.Retry.Cooldown, MaxRetryAfter: c.Retry.MaxRetryAfter}}
+		Routing: proxy.RoutingOptions(c)}
 	for _, p := range c.Providers {
 		var key credential.Source
 		if p.APIKey.Kind != config.SecretNone {

@@ -130,7 +130,7 @@ type providerHealth struct {
 	Healthy   bool          `json:"healthy"`
 	State     metrics.State `json:"state"`
 	ErrorRate float64       `json:"error_rate"` // of all attempts since the start
-	TPS       float64       `json:"tps"`
+	TPS       float64       `json:"tps"`        // of one stream while it generates, as the choice of providers knows it; 0 = not measured yet
 	RetryAt   *time.Time    `json:"retry_at,omitempty"`
 }
 
@@ -144,7 +144,7 @@ func (s *Server) health(w http.ResponseWriter, _ *call) {
 		Providers map[string]providerHealth `json:"providers"`
 	}{Status: "ok", Total: len(snap.Providers), Providers: map[string]providerHealth{}}
 	for _, p := range snap.Providers {
-		h := providerHealth{Healthy: p.State.Available(), State: p.State, TPS: p.TPS}
+		h := providerHealth{Healthy: p.State.Available(), State: p.State, TPS: p.DecodeTPS}
 		if n := p.OK + p.Failed; n > 0 {
 			h.ErrorRate = float64(p.Failed) / float64(n)
 		}

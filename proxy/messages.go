@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"anyproxy/config"
 	"anyproxy/metrics"
 	"anyproxy/providers"
 	"anyproxy/proxy/requestlog"
@@ -40,9 +41,10 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 	}
 	defer x.dropBody()
 	defer x.reply.settle() // no ping may outlive the handler
+	defer x.release()
 	defer x.isolate()
-	if route := x.start(); route != nil {
-		if a := x.find(route); a != nil {
+	if x.start() {
+		if a := x.find(); a != nil {
 			x.pass(a)
 		}
 	}
@@ -72,32 +74,33 @@ func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endp
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
 			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),
 		}}
-	x.query = routing.Query{Model: sc.model, Provider: c.Header.Get("X-Anyproxy-Provider"), Skip: x.skip}
+	x.query = routing.Query{Model: sc.model, Provider: c.Header.Get("X-Anyproxy-Provider"), Skip: x.skip, Request: c.id, Stream: stream,
+		Need: sc.need(), Look: func() routing.Look { return sc.look(body.Bytes()) }}
 	if endpoint == providers.Messages {
+		x.query.Session, x.query.Agent = sc.affinity(c.Header, body.Bytes())
 		x.begin(c, sc)
 	}
 	return x, nil
 }
 
-// start chooses the route, nil when the request has been refused.
-func (x *exchange) start() *routing.Route {
-	if bad := x.overBudget(); bad != nil {
-		x.refuse(bad)
-		return nil
+// start chooses the route, false when the request has been refused.
+func (x *exchange) start() bool {
+	bad := x.overBudget()
+	if bad == nil {
+		x.route, bad = x.choose()
 	}
-	route, bad := x.route()
 	if bad != nil {
 		x.refuse(bad)
-		return nil
+		return false
 	}
 	if x.rec != nil {
-		x.rec.Decide(route.Decision)
+		x.rec.Decide(x.route.Decision)
 	}
-	return route
+	return true
 }
 
-// route asks the router, and refuses what nobody can serve.
-func (x *exchange) route() (*routing.Route, *refusal) {
+// choose asks the router, and refuses what nobody can serve.
+func (x *exchange) choose() (*routing.Route, *refusal) {
 	q := x.query
 	if _, known := x.rt.providers[q.Provider]; q.Provider != "" && !known {
 		return nil, refuse(http.StatusBadRequest,
@@ -134,8 +137,18 @@ func (rt *Runtime) passthrough(provider string) bool {
 	return ok && up.config.Auth == "passthrough"
 }
 
-// fallback tells that the next candidate is asked.
+// converts reports whether the provider's format is another than the client's.
+func (rt *Runtime) converts(provider string) bool {
+	up, ok := rt.providers[provider]
+	return ok && up.config.Type != config.Anthropic
+}
+
+// fallback tells that the next candidate is asked, or the same one again.
 func (s *Server) fallback(x *exchange, failed *providers.Error, next *routing.Attempt) {
-	s.event(metrics.Event{Kind: metrics.EventFallback, Provider: failed.Provider, Model: failed.Model,
-		To: next.Provider, Request: x.id, Text: s.reason(failed)})
+	e := metrics.Event{Kind: metrics.EventFallback, Provider: failed.Provider, Model: failed.Model,
+		To: next.Provider, Request: x.id, Text: s.reason(failed)}
+	if failed.Provider == next.Provider && failed.Model == next.Model {
+		e.Kind, e.To = metrics.EventRetry, ""
+	}
+	s.event(e)
 }

@@ -123,7 +123,7 @@ func inVirtualTimeLogged(t *testing.T, yaml string, ps map[string]providers.Prov
 		}
 		rec := metrics.New(time.Now)
 		s := proxy.New(proxy.NewRuntime(proxy.Wiring{Config: c, Providers: ps, State: routing.NewState(),
-			Routing: routing.Options{Cooldown: c.Retry.Cooldown, MaxRetryAfter: c.Retry.MaxRetryAfter}}),
+			Routing: proxy.RoutingOptions(c)}),
 			proxy.Options{Recorder: rec, Log: log, Redact: redact.New(), Logger: slog.New(slog.DiscardHandler)})
 		test(s, rec)
 	})

@@ -30,11 +30,11 @@ func (x *exchange) meter(p *routing.Attempt) *metrics.Attempt {
 }
 
 // recordAttempt closes it and writes its line of the request log.
-func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *providers.Error) metrics.AttemptRecord {
+func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *providers.Error) (metrics.AttemptRecord, metrics.Reading) {
 	if a.meter == nil {
-		return metrics.AttemptRecord{}
+		return metrics.AttemptRecord{}, metrics.Reading{}
 	}
-	attempt := a.meter.End(out)
+	attempt, reading := a.meter.End(out)
 	var header http.Header
 	var body []byte
 	switch {
@@ -44,7 +44,7 @@ func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *provide
 		header, body = a.stream.Header, x.reply.capture.Bytes()
 	}
 	x.s.log.Attempt(x.rec.Record(), x.attempts, attempt, header, body)
-	return attempt
+	return attempt, reading
 }
 
 // end closes the request's record and tells its outcome. status is what the

@@ -13,11 +13,12 @@ import (
 )
 
 // Runtime is a configuration ready to serve: providers built, keys resolved.
-// It is never changed.
+// Once it is applied it is never changed.
 type Runtime struct {
 	Config    *config.Config
 	providers map[string]upstream
-	router    *routing.Router
+	router    *routing.Router // made when it is applied
+	routing   routing.Options
 	state     *routing.State
 	keys      []clientKey
 	infos     []metrics.ProviderInfo
@@ -59,7 +60,7 @@ type Wiring struct {
 
 // NewRuntime builds a Runtime.
 func NewRuntime(w Wiring) *Runtime {
-	rt := &Runtime{Config: w.Config, state: w.State, providers: map[string]upstream{}}
+	rt := &Runtime{Config: w.Config, state: w.State, routing: w.Routing, providers: map[string]upstream{}}
 	for i := range w.Config.Providers {
 		p := &w.Config.Providers[i]
 		if impl := w.Providers[p.Name]; impl != nil {
@@ -70,8 +71,27 @@ func NewRuntime(w Wiring) *Runtime {
 	for _, k := range w.Keys {
 		rt.keys = append(rt.keys, clientKey{name: k.Name, sum: sha256.Sum256([]byte(k.Value.Reveal())), models: k.Models, dailyBudget: k.DailyBudget})
 	}
-	rt.router = routing.New(rt.targets(), w.State, w.Routing)
 	return rt
+}
+
+// RoutingOptions are what a configuration says about the choice of upstreams.
+func RoutingOptions(c *config.Config) routing.Options {
+	o := routing.Options{
+		Threshold: c.Routing.TPSThreshold, Affinity: c.Routing.Affinity, Switchback: c.Routing.Switchback,
+		Cooldown: c.Retry.Cooldown, MaxRetryAfter: c.Retry.MaxRetryAfter,
+		Retry: routing.Retry{Same: c.Retry.RetrySameProvider, Max: c.Retry.MaxRetries, Initial: c.Retry.InitialDelay,
+			MaxDelay: c.Retry.MaxDelay, Multiplier: c.Retry.BackoffMultiplier},
+	}
+	switch c.Routing.Prefer {
+	case config.PreferBalanced:
+		o.PriceExponent = 0.5
+	case config.PreferCost:
+		o.PriceExponent = 2
+	}
+	if c.Routing.Policy == config.PolicyPriority {
+		o.Policy = routing.Priority
+	}
+	return o
 }
 
 // targets leaves out the models of providers that cannot be used.
@@ -85,9 +105,33 @@ func (rt *Runtime) targets() []routing.Target {
 		out = append(out, routing.Target{
 			Provider: m.Provider, Endpoint: up.config.Endpoint, Model: m.Name,
 			Aliases: m.Alias, Weight: m.Weight, Tier: m.Tier,
+			MaxConcurrent: up.config.MaxConcurrent, Context: m.Context, Native: up.config.Type == config.Anthropic,
+			Lacks: routing.Needs{Images: without(m.Capabilities.Images), PDF: without(m.Capabilities.PDF),
+				Thinking: without(m.Capabilities.Thinking), Tools: without(m.Capabilities.Tools)},
+			Price: blended(m.Price, up.config.Billing),
 		})
 	}
 	return out
+}
+
+// without reports whether something is configured not to be there.
+func without(capability *bool) bool { return capability != nil && !*capability }
+
+// inputShare is how many tokens of input come on one of output when prices are
+// compared.
+const inputShare = 3
+
+// blended is what a token costs on the whole, nil when nobody has said.
+func blended(p *config.Price, billing config.Billing) *float64 {
+	cost := 0.0
+	switch {
+	case billing == config.BillingSubscription: // nothing per token
+	case p == nil:
+		return nil
+	default:
+		cost = (inputShare*p.Input + p.Output) / (inputShare + 1)
+	}
+	return &cost
 }
 
 func providerInfo(c *config.Config, p *config.Provider, off string) metrics.ProviderInfo {

@@ -28,12 +28,16 @@ type scan struct {
 	modelAt providers.Span // the JSON string, quotes included
 	stream  bool
 	userID  string // metadata.user_id, "" when absent
+	size    int    // of the body
+	// Where system and messages begin, 0 when they are not there.
+	systemAt, messagesAt int
+	thinking, tools      bool // are asked for
 }
 
 // scanBody reads a Messages request. It checks that the body is one JSON object
 // that names its model, and leaves all else to the upstream.
 func scanBody(b []byte) (scan, *refusal) {
-	var s scan
+	s := scan{size: len(b)}
 	o, err := jsonscan.OpenObject(b, 0, maxDepth)
 	if err != nil {
 		return s, badJSON(b, err)
@@ -41,6 +45,7 @@ func scanBody(b []byte) (scan, *refusal) {
 	models, streams := 0, 0
 	for o.NextKey() {
 		if jsonscan.Is(o.Key, "messages") {
+			s.messagesAt = o.Val.Start
 			end, blocks, err := jsonscan.CountElements(b, o.Val.Start, maxDepth-1, "content")
 			if blocks > maxBlocks {
 				return s, refuse(http.StatusBadRequest, "messages: more than "+strconv.Itoa(maxBlocks)+" content blocks")
@@ -74,6 +79,12 @@ func scanBody(b []byte) (scan, *refusal) {
 			}
 		case jsonscan.Is(o.Key, "metadata"):
 			s.userID = member(o.Raw(), "user_id")
+		case jsonscan.Is(o.Key, "system"):
+			s.systemAt = o.Val.Start
+		case jsonscan.Is(o.Key, "thinking"):
+			s.thinking = thinks(o.Raw())
+		case jsonscan.Is(o.Key, "tools"):
+			s.tools = filled(o.Raw())
 		}
 	}
 	if err := o.Err(); err != nil {

@@ -28,6 +28,57 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// TestConversationKeepsItsName holds that a client that names no session has the
+// same one while its conversation grows, and another one has another.
+func TestConversationKeepsItsName(t *testing.T) {
+	name := func(body string) string {
+		s, bad := scanBody([]byte(body))
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		n, _ := s.affinity(nil, []byte(body))
+		return n
+	}
+	const system = `"model":"m","system":[{"type":"text","text":"be good","cache_control":{"type":"ephemeral"}}],`
+	first := name(`{` + system + `"messages":[{"role":"user","content":[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}]}]}`)
+	for what, c := range map[string]struct {
+		body string
+		same bool
+	}{
+		"grown":                             {`{` + system + `"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]},{"role":"assistant","content":"yes?"},{"role":"user","content":"go"}]}`, true},
+		"the system prompt's cache_control": {`{"model":"m","system":[{"type":"text","text":"be good"}],"messages":[{"role":"user","content":[{"text":"hi","type":"text"}]}]}`, true},
+		"other words":                       {`{` + system + `"messages":[{"role":"user","content":[{"type":"text","text":"ho"}]}]}`, false},
+		"another system prompt":             {`{"model":"m","system":"be bad","messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}`, false},
+	} {
+		if got := name(c.body); (got == first) != c.same {
+			t.Errorf("%s: %s, the first was %s", what, got, first)
+		}
+	}
+	if name(`{"model":"m","messages":[{"role":"user","content":"a"}]}`) == name(`{"model":"m","messages":[{"role":"user","content":"b"}]}`) {
+		t.Error("plain texts are not told apart")
+	}
+}
+
+func TestFresh(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"model":"m","messages":[{"role":"user","content":"go"}]}`:                                                                           true,
+		`{"model":"m","messages":[{"role":"user","content":[{"type":"tool_result"}]}]}`:                                                       false,
+		`{"model":"m","messages":[{"content":[{"tool_use_id":"x","type":"tool_result"}],"role":"user"}]}`:                                     false,
+		`{"model":"m","messages":[{"role":"user","content":[{"type":"tool_result"},{"type":"text","text":"and"}]}]}`:                          false,
+		`{"model":"m","messages":[{"role":"user","content":[{"type":"tool_result"}]},{"role":"assistant"},{"role":"user","content":"next"}]}`: true,
+		`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"{\"type\":\"tool_result\"}"}]}]}`:                          true,
+		`{"model":"m"}`: true,
+	} {
+		s, bad := scanBody([]byte(body))
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		if got := s.look([]byte(body)).Fresh; got != want {
+			t.Errorf("%s: fresh = %v", body, got)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	for _, c := range []struct {
 		own, ready time.Duration
@@ -57,6 +108,7 @@ func FuzzScanBody(f *testing.F) {
 		`{"model":"a","model":"b"}`, `{}`, `[]`, ``, `{"model":""}`, `{"model":"\ud800"}`, " {\"model\" :\t\"x\"} \n",
 		`{"stream":true,"stream":false,"model":"x"}`, `{"model":"x","Model":"y"}`,
 		`{"messages":[{"role":"user","content":[{"type":"text"},1,[]]},{"content":"x"},5,{"content":{}}],"model":"x"}`,
+		`{"system":[{"type":"text","text":"s"}],"thinking":{"type":"adaptive"},"tools":[{}],"model":"x","messages":[{"content":[{"type":"tool_result","content":[{"type":"image"}]}]}]}`,
 		`{"messages":[{"content":[{]}],"model":"x"}`, `{"messages":{"a":[}},"model":"x"}`,
 	} {
 		f.Add([]byte(s))
@@ -68,6 +120,12 @@ func FuzzScanBody(f *testing.F) {
 				t.Fatalf("refused with %d %q", bad.status, bad.message)
 			}
 			return
+		}
+		if look := s.look(body); look.Need.Tokens < 0 {
+			t.Fatalf("%d tokens", look.Need.Tokens)
+		}
+		if name, _ := s.affinity(nil, body); name == "" {
+			t.Fatal("no session")
 		}
 		var before, after map[string]json.RawMessage
 		if err := json.Unmarshal(body, &before); err != nil {

@@ -15,6 +15,7 @@ import (
 	"anyproxy/metrics"
 	"anyproxy/metrics/ledger"
 	"anyproxy/proxy/requestlog"
+	"anyproxy/proxy/routing"
 )
 
 // Server answers clients. See New.
@@ -36,6 +37,9 @@ type Options struct {
 	Logger   *slog.Logger
 	Redact   *redact.Redactor
 	Version  string
+	// Now is the clock by which answers are measured; default time.Now. It must
+	// be the one of Recorder and of the Runtime's routing.
+	Now func() time.Time
 	// Loopback says that the listener is reachable from this machine only. A
 	// browser on it can still be made to call: Host is checked then.
 	Loopback bool
@@ -43,6 +47,9 @@ type Options struct {
 
 // New returns a Server for rt.
 func New(rt *Runtime, o Options) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	s := &Server{rec: o.Recorder, log: o.Log, logger: o.Logger, redact: o.Redact, o: o, ledger: ledger.New(time.Now)}
 	s.Apply(rt)
 	return s
@@ -51,6 +58,9 @@ func New(rt *Runtime, o Options) *Server {
 // Apply serves rt from the next request on.
 func (s *Server) Apply(rt *Runtime) {
 	s.rec.SetProviders(rt.infos)
+	o := rt.routing
+	o.Tell = s.event
+	rt.router = routing.New(rt.targets(), rt.state, o)
 	s.runtime.Store(rt)
 }
 
@@ -170,8 +180,15 @@ func (s *Server) Serving() int64 { return s.serving.Load() }
 func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 	snap := s.rec.Snapshot(since)
 	rt := s.runtime.Load()
+	views := rt.router.Views()
 	for i := range snap.Providers {
 		p := &snap.Providers[i]
+		p.Breaker, p.Returning, p.Headroom = metrics.BreakerClosed, 1, 1
+		for _, v := range views {
+			if v.Provider == p.Name {
+				p.Include(v.TargetView)
+			}
+		}
 		if p.State == metrics.StateOff {
 			continue
 		}

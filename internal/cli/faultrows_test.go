@@ -583,8 +583,10 @@ func TestRetryAfterIsRespected(t *testing.T) {
 		s := newScene(t, true, tap(t, struck(simulator.RateLimited(time.Second), 1)), tap(t, simulator.Always(good)), "", "")
 		began := time.Now()
 		hidden(s, s.turn())
+		sessions := 0
 		eventually(t, "a's return", func() bool {
-			got := s.turn()
+			sessions++ // those that b has taken over stay there for a while
+			got := s.turn("X-Claude-Code-Session-Id", fmt.Sprint("new-", sessions))
 			if !got.whole() {
 				t.Fatalf("%s", got)
 			}
@@ -948,7 +950,7 @@ models: [{alias: "claude-*", provider: a}, {alias: "claude-*", provider: b, tier
 		t.Fatal(err)
 	}
 	rec, state := metrics.New(time.Now), routing.NewState()
-	rt := proxy.NewRuntime(proxy.Wiring{Config: c, Providers: map[string]providers.Provider{"a": a, "b": b}, State: state, Routing: routingOptions(c, time.Now)})
+	rt := proxy.NewRuntime(proxy.Wiring{Config: c, Providers: map[string]providers.Provider{"a": a, "b": b}, State: state, Routing: proxy.RoutingOptions(c)})
 	return proxy.New(rt, proxy.Options{Recorder: rec, Redact: redact.New(), Logger: slog.New(slog.DiscardHandler), Loopback: true}), rec, state
 }
 

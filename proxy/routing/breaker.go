@@ -3,6 +3,7 @@ package routing
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,6 +11,9 @@ const (
 	// strikesToOpen is how many failures in a row, of a kind that says nothing
 	// about capacity, open a breaker.
 	strikesToOpen = 3
+	// So does this part of at least leastAttempts, lately.
+	failingPart   = 0.5
+	leastAttempts = 5
 	// maxCooldown bounds a pause that nobody has asked for, however often it doubles.
 	maxCooldown = 5 * time.Minute
 	// strikesClear is how long a breaker must stay closed to forget its strikes.
@@ -26,12 +30,15 @@ type phase uint8
 
 const (
 	closed   phase = iota
-	open           // left out until its time
 	halfOpen       // its time is over: exactly one request may try
+	open           // left out until its time
 )
 
 // breaker guards one upstream, or what all upstreams of a provider share.
 type breaker struct {
+	// changed counts, for all breakers of a State, what alters the choice.
+	changed *atomic.Uint64
+
 	mu      sync.Mutex
 	opened  time.Time // zero while it is closed
 	until   time.Time // when the pause ends
@@ -63,6 +70,20 @@ func (b *breaker) view(now time.Time) (p phase, until time.Time, refused bool) {
 	return b.phaseLocked(now), b.until, b.refused
 }
 
+// probed reports whether the one request of half-open is under way.
+func (b *breaker) probed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.probing
+}
+
+// closedAt is when the breaker closed last, zero when it was never open.
+func (b *breaker) closedAt() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
 // admit asks to send one attempt; lastResort asks for it although the breaker
 // is not closed. probe tells that the attempt is the one of half-open, and must
 // be settled as such.
@@ -74,6 +95,7 @@ func (b *breaker) admit(now time.Time, lastResort bool) (probe, ok bool) {
 		return false, true
 	case p == halfOpen && !b.probing:
 		b.probing = true
+		b.changed.Add(1)
 		return true, true
 	case !lastResort:
 		return false, false
@@ -90,6 +112,7 @@ func (b *breaker) release(probe bool) {
 	if probe {
 		b.mu.Lock()
 		b.probing = false
+		b.changed.Add(1)
 		b.mu.Unlock()
 	}
 }
@@ -109,6 +132,7 @@ func (b *breaker) succeed(now, started time.Time, probe bool) bool {
 	}
 	b.opened, b.until, b.stated, b.refused = time.Time{}, time.Time{}, false, false
 	b.closed, b.probing = now, false
+	b.changed.Add(1)
 	return true
 }
 
@@ -142,6 +166,7 @@ func (b *breaker) trip(now time.Time, probe bool, c cause) time.Duration {
 	if !b.opened.IsZero() && !probe {
 		if until := now.Add(c.stated); c.stated > 0 && until.After(b.until) {
 			b.until, b.stated = until, true
+			b.changed.Add(1)
 		}
 		return 0
 	}
@@ -155,6 +180,7 @@ func (b *breaker) trip(now time.Time, probe bool, c cause) time.Duration {
 	}
 	b.opened, b.until, b.stated = now, now.Add(wait), c.stated > 0
 	b.refused, b.row, b.asked = c.refused, 0, now
+	b.changed.Add(1)
 	return wait
 }
 

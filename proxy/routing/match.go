@@ -4,13 +4,22 @@ import "strings"
 
 // Target is one way to serve the models that its name and aliases stand for.
 type Target struct {
-	Provider string
-	Endpoint string   // with Provider and Model it names the upstream whose state survives a reload
-	Model    string   // the upstream's name; "" = the asked name goes upstream unchanged
-	Aliases  []string // patterns; * anywhere stands for any run of characters and is the only special one
-	Weight   float64  // > 0
-	Tier     int      // lowest first
+	Provider      string
+	Endpoint      string   // with Provider and Model it names the upstream whose state survives a reload
+	Model         string   // the upstream's name; "" = the asked name goes upstream unchanged
+	Aliases       []string // patterns; * anywhere stands for any run of characters and is the only special one
+	Weight        float64  // > 0
+	Tier          int      // lowest first
+	MaxConcurrent int      // requests in flight at its provider, beyond which others are asked first; 0 = any number
+	Context       int      // tokens; 0 = not known
+	Lacks         Needs    // what it is configured not to have
+	Native        bool     // it takes requests as they are, without conversion
+	// Price of a token, in any unit; nil = not known. 0 = it costs nothing.
+	Price *float64
 }
+
+// Needs is what a request asks of a target.
+type Needs struct{ Images, PDF, Thinking, Tools bool }
 
 // Match reports whether the pattern covers name, case-sensitively.
 func Match(pattern, name string) bool {

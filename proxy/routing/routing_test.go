@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -14,17 +13,39 @@ import (
 	"anyproxy/metrics"
 )
 
-type clock struct{ t time.Time }
+// clock is a time that moves only when told, and takes what a Router tells.
+type clock struct {
+	t time.Time
+
+	mu   sync.Mutex
+	told []metrics.Event
+}
 
 func (c *clock) now() time.Time { return c.t }
 
+func (c *clock) tell(e metrics.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told = append(c.told, e)
+}
+
+// report ends an attempt and returns the event that this brought, if any.
+func (c *clock) report(a *Attempt, res Result) (metrics.Event, bool) {
+	c.told = nil
+	a.Report(res)
+	if len(c.told) == 0 {
+		return metrics.Event{}, false
+	}
+	return c.told[0], true
+}
+
 func newRouter(targets ...Target) (*Router, *clock) {
-	c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	c := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	for i := range targets {
 		targets[i].Weight = max(targets[i].Weight, 1)
 		targets[i].Tier = max(targets[i].Tier, 1)
 	}
-	r := New(targets, NewState(), Options{Cooldown: 5 * time.Second, MaxRetryAfter: time.Hour, Now: c.now,
+	r := New(targets, NewState(), Options{Cooldown: 5 * time.Second, MaxRetryAfter: time.Hour, Affinity: time.Hour, Switchback: 5 * time.Minute, Now: c.now, Tell: c.tell,
 		Draw: rand.New(rand.NewPCG(1, 2)).Float64})
 	return r, c
 }
@@ -48,7 +69,7 @@ func order(route *Route) string {
 
 // first is the provider of the first attempt.
 func first(r *Router, model string) string {
-	a, ok := r.Route(Query{Model: model}).Next()
+	a, ok := r.Route(Query{Model: model, Stream: true}).Next()
 	if !ok {
 		return ""
 	}
@@ -189,7 +210,7 @@ func TestPriorityIsStrict(t *testing.T) {
 // on the way tell nothing.
 func admit(t *testing.T, r *Router, provider, model string) *Attempt {
 	t.Helper()
-	route := r.Route(Query{Model: model})
+	route := r.Route(Query{Model: model, Stream: true})
 	for {
 		a, ok := route.Next()
 		if !ok {
@@ -203,7 +224,7 @@ func admit(t *testing.T, r *Router, provider, model string) *Attempt {
 }
 
 func phaseOf(r *Router, clk *clock, provider, model string) phase {
-	return r.state.upstream(provider, "http://"+provider, model).phase(clk.t)
+	return r.state.upstream(upstreamKey{accountKey{provider, "http://" + provider}, model}, clk.t).phase(clk.t)
 }
 
 func TestCooldowns(t *testing.T) {
@@ -295,14 +316,14 @@ func TestExactlyOneRequestProbes(t *testing.T) {
 	}
 	probe.Report(Result{Verdict: Neutral}) // its client left: nothing is known
 	probe = admit(t, r, "a", "m")
-	if e, ok := probe.Report(Result{Verdict: Capacity}); !ok || e.Kind != metrics.EventCooldown {
+	if e, ok := clk.report(probe, Result{Verdict: Capacity}); !ok || e.Kind != metrics.EventCooldown {
 		t.Errorf("a failed probe: %v %v", e, ok)
 	}
 	if got := first(r, "m"); got != "b" {
 		t.Errorf("after a failed probe the next goes to %s", got)
 	}
 	clk.t = clk.t.Add(time.Minute)
-	if e, ok := admit(t, r, "a", "m").Report(Result{Verdict: Good}); !ok || e.Kind != metrics.EventReturn {
+	if e, ok := clk.report(admit(t, r, "a", "m"), Result{Verdict: Good}); !ok || e.Kind != metrics.EventReturn {
 		t.Errorf("a good probe: %v %v", e, ok)
 	}
 	if got := first(r, "m"); got != "a" {
@@ -331,23 +352,23 @@ func TestOnlyOneProbesUnderLoad(t *testing.T) {
 }
 
 func TestLastResort(t *testing.T) {
-	r, _ := newRouter(target("a", "", "m"), target("b", "", "m"), target("c", "", "m"))
+	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"), target("c", "", "m"))
 	for provider, after := range map[string]time.Duration{"a": 30, "b": 10, "c": 20} {
 		admit(t, r, provider, "m").Report(Result{Verdict: Capacity, RetryAfter: after * time.Second})
 	}
 	if got := order(r.Route(Query{Model: "m"})); got != "b/m c/m a/m" {
 		t.Errorf("order %s", got)
 	}
-	if got := r.ReadyIn(Query{Model: "m"}); got != 10*time.Second {
+	if got := r.Route(Query{Model: "m"}).ReadyIn(); got != 10*time.Second {
 		t.Errorf("ready in %v, want 10s", got)
 	}
-	if e, ok := admit(t, r, "c", "m").Report(Result{Verdict: Good}); !ok || e.Kind != metrics.EventReturn {
+	if e, ok := clk.report(admit(t, r, "c", "m"), Result{Verdict: Good}); !ok || e.Kind != metrics.EventReturn {
 		t.Errorf("a success of the last resort: %v %v", e, ok)
 	}
 	if got := order(r.Route(Query{Model: "m"})); got != "c/m b/m a/m" {
 		t.Errorf("the one that is well comes first: %s", got)
 	}
-	if got := r.ReadyIn(Query{Model: "m"}); got != 0 {
+	if got := r.Route(Query{Model: "m"}).ReadyIn(); got != 0 {
 		t.Errorf("ready in %v although one is well", got)
 	}
 }
@@ -373,10 +394,10 @@ func TestLongStatedWaitsAreRespected(t *testing.T) {
 func TestPausesAreOnlyProlongedByTheUpstreamsWord(t *testing.T) {
 	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"))
 	one, two, three := admit(t, r, "a", "m"), admit(t, r, "a", "m"), admit(t, r, "a", "m") // together
-	if _, told := one.Report(Result{Verdict: Capacity, RetryAfter: time.Minute}); !told {
+	if _, told := clk.report(one, Result{Verdict: Capacity, RetryAfter: time.Minute}); !told {
 		t.Error("the first is not told")
 	}
-	if _, told := two.Report(Result{Verdict: Capacity}); told {
+	if _, told := clk.report(two, Result{Verdict: Capacity}); told {
 		t.Error("the second is told too")
 	}
 	three.Report(Result{Verdict: Capacity, RetryAfter: 2 * time.Minute})
@@ -386,17 +407,17 @@ func TestPausesAreOnlyProlongedByTheUpstreamsWord(t *testing.T) {
 }
 
 func TestLoneCandidateIsTransparent(t *testing.T) {
-	r, _ := newRouter(target("a", "", "m"))
+	r, clk := newRouter(target("a", "", "m"))
 	for range 5 {
 		a := admit(t, r, "a", "m")
 		if !a.Last || a.FirstByte(time.Hour) != time.Hour {
 			t.Error("it has a deadline of its own")
 		}
-		if e, ok := a.Report(Result{Verdict: Capacity, RetryAfter: time.Minute}); ok {
+		if e, ok := clk.report(a, Result{Verdict: Capacity, RetryAfter: time.Minute}); ok {
 			t.Fatalf("event %v", e)
 		}
 	}
-	if r.Route(Query{Model: "m"}).Decision.Candidates[0].Skipped != "" || r.ReadyIn(Query{Model: "m"}) != 0 {
+	if r.Route(Query{Model: "m"}).Decision.Candidates[0].Skipped != "" || r.Route(Query{Model: "m"}).ReadyIn() != 0 {
 		t.Error("the only candidate is left out")
 	}
 }
@@ -407,7 +428,7 @@ func TestLateSuccessDoesNotEndAPause(t *testing.T) {
 	clk.t = clk.t.Add(time.Second)
 	admit(t, r, "a", "m").Report(Result{Verdict: Capacity, RetryAfter: time.Minute})
 	clk.t = clk.t.Add(time.Second)
-	if e, ok := long.Report(Result{Verdict: Good}); ok {
+	if e, ok := clk.report(long, Result{Verdict: Good}); ok {
 		t.Errorf("an old stream's end brought %v", e)
 	}
 	if first(r, "m") != "b" {
@@ -427,17 +448,17 @@ func TestUsualTimeToFirstTokenSetsTheLimit(t *testing.T) {
 		}
 	}
 	for range ttftEvidence - 1 {
-		admit(t, r, "a", "m").Report(Result{Verdict: Good, TTFT: 4 * time.Second})
+		admit(t, r, "a", "m").Report(Result{Verdict: Good, Reading: metrics.Reading{TTFT: 4 * time.Second}})
 	}
 	if got := limit(); got != time.Minute {
 		t.Errorf("with little evidence %v", got)
 	}
-	admit(t, r, "a", "m").Report(Result{Verdict: Good, TTFT: 4 * time.Second})
+	admit(t, r, "a", "m").Report(Result{Verdict: Good, Reading: metrics.Reading{TTFT: 4 * time.Second}})
 	if got := limit(); got < 23*time.Second || got > 25*time.Second {
 		t.Errorf("limit %v, want 6 × 4 s", got)
 	}
 	for range 50 {
-		admit(t, r, "a", "m").Report(Result{Verdict: Good, TTFT: 100 * time.Millisecond})
+		admit(t, r, "a", "m").Report(Result{Verdict: Good, Reading: metrics.Reading{TTFT: 100 * time.Millisecond}})
 	}
 	if got := limit(); got != leastPatience {
 		t.Errorf("limit %v, want the least", got)
@@ -463,27 +484,23 @@ func TestStateOutlivesTheRouter(t *testing.T) {
 	}
 }
 
-func TestStateIsBounded(t *testing.T) {
-	r, _ := newRouter(target("a", "", "*"))
-	for i := range 3 * upstreamsKept {
-		r.Route(Query{Model: fmt.Sprint(i)})
+func TestASecondReportTellsNothing(t *testing.T) {
+	r, clk := newRouter(target("a", "", "m"), target("b", "", "m"))
+	a := admit(t, r, "a", "m")
+	a.Report(Result{Verdict: Good, Reading: metrics.Reading{TTFT: time.Second, Tokens: 300, Time: 10 * time.Second}})
+	of := func() metrics.Candidate {
+		clk.t = clk.t.Add(time.Second)
+		for _, c := range r.Route(Query{Model: "m"}).Decision.Candidates {
+			if c.Provider == "a" {
+				return c
+			}
+		}
+		return metrics.Candidate{}
 	}
-	if n := len(r.state.upstreams); n > upstreamsKept {
-		t.Errorf("%d upstreams are kept, at most %d may be", n, upstreamsKept)
-	}
-}
-
-func BenchmarkRoute8(b *testing.B) {
-	var targets []Target
-	for i := range 8 {
-		t := target(fmt.Sprint("p", i), "", "claude-*")
-		t.Weight, t.Tier = float64(i+1), 1
-		targets = append(targets, t)
-	}
-	r := New(targets, NewState(), Options{Cooldown: time.Second})
-	b.ReportAllocs()
-	for b.Loop() {
-		a, _ := r.Route(Query{Model: "claude-sonnet-4-5"}).Next()
-		a.Report(Result{Verdict: Good})
+	before := of()
+	a.Report(Result{Verdict: Neutral})
+	a.Observe(clk.t, metrics.Reading{})
+	if after := of(); math.Abs(after.TPS-before.TPS) > 1 || after.TTFT != before.TTFT || before.TPS > 40 {
+		t.Errorf("%.1f tok/s and %v before, %.1f and %v after", before.TPS, before.TTFT, after.TPS, after.TTFT)
 	}
 }
