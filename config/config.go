@@ -82,7 +82,7 @@ type Provider struct {
 	Headers       map[string]Secret `yaml:"headers"`
 	HTTP2         bool              `yaml:"http2"`
 	Timeouts      Timeouts          `yaml:"timeouts"`
-	MaxConcurrent int               `yaml:"maxConcurrent"` // 0 = no limit
+	MaxConcurrent int               `yaml:"maxConcurrent"` // beyond it others are asked first; 0 = any number
 	DailyBudget   float64           `yaml:"dailyBudget"`   // dollars; 0 = no limit
 	Billing       Billing           `yaml:"billing"`
 	TLS           TLS               `yaml:"tls"`

@@ -33,6 +33,7 @@ func loadConfig(f flags, getenv func(string) string) (c *config.Config, warnings
 		name = fromEnvironment
 		c, warnings, err = config.Parse(name, []byte(configFromKeys(getenv)), getenv)
 	}
+	f.override(c)
 	return c, warnings, name, explain(err, name)
 }
 
@@ -90,7 +91,8 @@ func build(ctx context.Context, c *config.Config, state *routing.State, getenv f
 	b := &built{}
 	b.unusable = map[string]string{}
 	w := proxy.Wiring{Config: c, State: state,
-		Providers: map[string]providers.Provider{}, Unusable: b.unusable, Routing: routingOptions(c, now)}
+		Providers: map[string]providers.Provider{}, Unusable: b.unusable, Routing: proxy.RoutingOptions(c)}
+	w.Routing.Now = now
 	for _, p := range c.Providers {
 		impl, why, err := b.provider(ctx, p, getenv)
 		if err != nil {
@@ -176,14 +178,6 @@ func randomKey() string {
 	return "ak-" + hex.EncodeToString(b[:])
 }
 
-func routingOptions(c *config.Config, now func() time.Time) routing.Options {
-	o := routing.Options{Cooldown: c.Retry.Cooldown, MaxRetryAfter: c.Retry.MaxRetryAfter, Now: now}
-	if c.Routing.Policy == config.PolicyPriority {
-		o.Policy = routing.Priority
-	}
-	return o
-}
-
 // inert names the keys that a configuration sets and this version reads and
 // checks without acting on them: nobody must believe in a budget that is not
 // enforced.
@@ -195,17 +189,8 @@ func inert(c *config.Config) []string {
 			keys = append(keys, key)
 		}
 	}
-	note("routing.prefer", c.Routing.Prefer != d.Routing.Prefer)
-	note("routing.tpsThreshold", c.Routing.TPSThreshold != d.Routing.TPSThreshold && c.Routing.Policy != config.PolicyPriority)
-	note("routing.affinity", c.Routing.Affinity != d.Routing.Affinity)
-	note("routing.switchback", c.Routing.Switchback != d.Routing.Switchback)
-	note("retry.retrySameProvider", c.Retry.RetrySameProvider)
 	note("alerts", c.Alerts.FallbackRate != 0 || c.Alerts.P95Latency != 0 || c.Alerts.Webhook.Kind != config.SecretNone)
-	note("state", c.State != d.State)
-	for _, p := range c.Providers {
-		note("providers."+p.Name+".maxConcurrent", p.MaxConcurrent != 0)
-	}
-	note("models[].capabilities", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.Capabilities != config.Capabilities{} }))
+	note("state.keepDays", c.State.KeepDays != d.State.KeepDays)
 	if len(keys) == 0 {
 		return nil
 	}

@@ -49,6 +49,7 @@ func (d *demo) load(f flags, getenv func(string) string) (c *config.Config, warn
 		return loadConfig(f, getenv)
 	case f.config == "":
 		c, warnings, err = config.Parse("demo", []byte(d.configText()), getenv)
+		f.override(c)
 		return c, warnings, "demo", err
 	default:
 		if c, warnings, name, err = loadConfig(f, anyValue(getenv)); err == nil {

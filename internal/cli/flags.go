@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"strconv"
+
+	"anyproxy/config"
 )
 
 // flags are the command line with the environment behind it. Empty strings mean
@@ -23,6 +26,16 @@ type flags struct {
 	noMotion   bool
 	demo       bool
 	version    bool
+	// tpsThreshold takes the place of the configuration's where it is given.
+	tpsThreshold float64
+	tpsGiven     bool
+}
+
+// override puts what the command line says in the place of what c does.
+func (f *flags) override(c *config.Config) {
+	if c != nil && f.tpsGiven {
+		c.Routing.TPSThreshold = f.tpsThreshold
+	}
 }
 
 const usage = `anyproxy stands between Claude Code and several LLM providers.
@@ -41,6 +54,7 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 	set.StringVar(&f.config, "config", "", "configuration `FILE` (env CONFIG_PATH; default config.yaml if it exists)")
 	set.StringVar(&f.listen, "listen", "", "`ADDR` to serve on, host:port (env PORT; default 127.0.0.1:8080)")
 	set.StringVar(&f.logFile, "log-file", "", "write the request log, JSON Lines, to `FILE`")
+	set.Float64Var(&f.tpsThreshold, "tps-threshold", 0, "avoid providers under `N` output tokens per second; 0 = off (default routing.tpsThreshold)")
 	set.BoolVar(&f.tui, "tui", false, "show the dashboard")
 	set.BoolVar(&f.ascii, "ascii", false, "draw the dashboard with ASCII characters only")
 	set.BoolVar(&f.noMotion, "no-motion", false, "no spinners in the dashboard")
@@ -68,6 +82,9 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 // fromEnvironment fills in what no flag has set.
 func (f *flags) fromEnvironment(given map[string]bool, getenv func(string) string) error {
 	f.listenFrom = "-listen"
+	if f.tpsGiven = given["tps-threshold"]; f.tpsGiven && !(f.tpsThreshold >= 0 && f.tpsThreshold <= math.MaxFloat32) {
+		return hinted(fmt.Errorf("-tps-threshold is %v, not a number of tokens per second", f.tpsThreshold), "use 0 to switch it off, or for example 40")
+	}
 	if port := getenv("PORT"); !given["listen"] && port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
 			return hinted(fmt.Errorf("PORT is %q, not a port number", port), "use PORT=8081, or -listen HOST:PORT")

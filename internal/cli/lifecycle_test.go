@@ -78,9 +78,9 @@ func TestRandomKeyIsToldOnce(t *testing.T) {
 }
 
 func TestKeysWithoutEffectAreNamed(t *testing.T) {
-	p := start(t, nil, "-config", configFile(t, "alerts: {fallbackRate: 0.1}\nrouting: {prefer: cost}\n", upstream(t, nil)))
+	p := start(t, nil, "-config", configFile(t, "alerts: {fallbackRate: 0.1}\nstate: {keepDays: 7}\n", upstream(t, nil)))
 	eventually(t, "the warning", func() bool {
-		return strings.Contains(p.errw.String(), "does not act on: routing.prefer, alerts")
+		return strings.Contains(p.errw.String(), "does not act on: alerts, state.keepDays")
 	})
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"time"
 
 	"anyproxy/metrics"
 )
@@ -20,7 +19,7 @@ func (p *program) reload(ctx context.Context) {
 		p.refuseReload(err)
 		return
 	}
-	b, err := build(ctx, c, p.state, p.getenv, time.Now)
+	b, err := build(ctx, c, p.state, p.getenv, p.now)
 	if err != nil {
 		p.refuseReload(err)
 		return
@@ -31,8 +30,8 @@ func (p *program) reload(ctx context.Context) {
 	for _, w := range b.warnings {
 		p.logger.Warn(w)
 	}
-	if c.Listen != p.config.Listen || c.Log != p.config.Log {
-		p.logger.Warn("listen and log take effect at the next start")
+	if c.Listen != p.config.Listen || c.Log != p.config.Log || c.State != p.config.State {
+		p.logger.Warn("listen, log and state take effect at the next start")
 	}
 	p.redact.Set(append(b.secrets, p.built.secrets...)...) // running requests may still tell of the old ones
 	p.proxy.Apply(b.runtime)

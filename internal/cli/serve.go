@@ -42,6 +42,7 @@ const (
 // program is the parts that serve runs side by side.
 type program struct {
 	flags  flags
+	now    func() time.Time
 	getenv func(string) string
 	// terminal is set when there is a controlling terminal: SIGHUP then means
 	// that it is gone, else it asks for a reload.
@@ -49,6 +50,7 @@ type program struct {
 	config   *config.Config
 	built    *built
 	state    *routing.State
+	saved    *stateFile
 	out      io.Writer
 	errw     io.Writer
 	logTo    *logging.Switch
@@ -62,12 +64,18 @@ type program struct {
 
 // serve runs the proxy until a signal comes, ctx ends or the dashboard is left.
 func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer) error {
+	return serveBy(ctx, time.Now, f, getenv, in, out, errw)
+}
+
+// serveBy is serve with the clock by which answers are measured and upstreams
+// are chosen.
+func serveBy(ctx context.Context, now func() time.Time, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may end before the requests do
 	defer signal.Stop(signals)
 
-	p := &program{flags: f, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw), terminal: hasTerminal()}
+	p := &program{flags: f, now: now, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw), terminal: hasTerminal()}
 	if f.tui && !tui.CanShow(in, out, getenv) {
 		p.flags.tui = false
 		fmt.Fprintln(errw, "anyproxy: this is no terminal that can show the dashboard; serving without it")
@@ -113,7 +121,8 @@ func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reade
 		p.logger.Warn(w.String())
 	}
 	p.state = routing.NewState()
-	if p.built, err = build(ctx, p.config, p.state, getenv, time.Now); err != nil {
+	p.saved = p.remember()
+	if p.built, err = build(ctx, p.config, p.state, getenv, now); err != nil {
 		return err
 	}
 	defer func() { p.built.close() }()
@@ -131,6 +140,18 @@ func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reade
 	}
 	p.greet(name)
 	return p.run(ctx, signals, world, in)
+}
+
+// remember reads what an earlier run has learnt, unless this one is a play.
+func (p *program) remember() *stateFile {
+	folder := ""
+	if !p.flags.demo {
+		var err error
+		if folder, err = stateFolder(p.config.State.Path, p.getenv); err != nil {
+			p.logger.Warn("what is known about providers is kept in memory only", "error", err)
+		}
+	}
+	return openState(folder, p.state, p.now, p.logger)
 }
 
 // hasTerminal reports whether this process has a controlling terminal.
@@ -168,10 +189,10 @@ func (p *program) open(name string) (err error) {
 		p.closeListeners()
 		return err
 	}
-	p.rec = metrics.New(time.Now)
+	p.rec = metrics.New(p.now)
 	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: name})
 	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger,
-		Redact: p.redact, Version: Version(), Loopback: loopback})
+		Redact: p.redact, Version: Version(), Loopback: loopback, Now: p.now})
 	return nil
 }
 
@@ -286,6 +307,12 @@ func (p *program) run(ctx context.Context, signals <-chan os.Signal, world *demo
 		defer close(clients)
 		world.runClients(ctx, "http://"+p.listen[0].Addr().String(), p.built.firstKey, p.config)
 	}()
+	saving, stopSaving := context.WithCancel(context.Background())
+	saved := make(chan struct{})
+	go func() {
+		defer close(saved)
+		p.saved.run(saving)
+	}()
 	screen := make(chan error, 1)
 	if p.flags.tui {
 		go func() {
@@ -305,6 +332,8 @@ func (p *program) run(ctx context.Context, signals <-chan os.Signal, world *demo
 		p.logTo.Set(p.errw)
 	}
 	p.drain(server, interrupt, signals)
+	stopSaving()
+	<-saved
 	for ; served < len(p.listen); served++ {
 		<-failed
 	}
