@@ -85,7 +85,7 @@ func (x *exchange) overBudget() *refusal {
 
 // skip says why a provider must not be asked now, "" when it may be.
 func (x *exchange) skip(provider string) string {
-	if x.s.spent(providerAccount(provider), x.rt.providers[provider].config.DailyBudget) {
+	if limit := x.rt.providers[provider].config.DailyBudget; limit > 0 && x.s.spent(providerAccount(provider), limit) {
 		return "budget spent"
 	}
 	return ""

@@ -32,16 +32,22 @@ func Read(h http.Header, now time.Time) providers.Limits {
 			*at = a
 		}
 	}
-	for _, w := range windows {
-		if used, ok := number(h.Get(unified + w + "-Utilization")); ok {
-			l.Used = max(l.Used, min(used, 1))
+	for i := range windows {
+		if used := first(h, windows[i].used); used != "" {
+			if part, ok := number(used); ok {
+				l.Used = max(l.Used, min(part, 1))
+			}
 		}
 	}
 	return l
 }
 
 func allowance(h http.Header, n *limits, now time.Time) (providers.Allowance, bool) {
-	remaining, err := strconv.ParseInt(first(h, n.remaining), 10, 64)
+	stated := first(h, n.remaining)
+	if stated == "" {
+		return providers.Allowance{}, false
+	}
+	remaining, err := strconv.ParseInt(stated, 10, 64)
 	if err != nil || remaining < 0 {
 		return providers.Allowance{}, false
 	}

@@ -131,8 +131,16 @@ func resetIn(value string, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// windows are those of a subscription that are known by name.
-var windows = [...]string{"5h", "7d", "7d_opus", "7d_sonnet"}
+// window is one of a subscription's, by the names of its headers.
+type window struct{ status, reset, used string }
+
+func named(name string) window {
+	canonical := func(field string) string { return http.CanonicalHeaderKey(unified + name + "-" + field) }
+	return window{canonical("Status"), canonical("Reset"), canonical("Utilization")}
+}
+
+// windows are those that are known by name.
+var windows = [...]window{named("5h"), named("7d"), named("7d_opus"), named("7d_sonnet")}
 
 const unified = "Anthropic-Ratelimit-Unified-"
 
@@ -140,20 +148,20 @@ const unified = "Anthropic-Ratelimit-Unified-"
 // open again, the latest of them; where none is named, when the one that stands
 // for all does.
 func unifiedReset(h http.Header, status int, now time.Time) time.Duration {
-	overall := h.Get(unified + "Status")
+	overall := first(h, unified+"Status")
 	if overall != "rejected" && (status != http.StatusTooManyRequests || overall != "") {
 		return 0
 	}
 	var latest time.Duration
-	for _, w := range windows {
-		if h.Get(unified+w+"-Status") == "rejected" {
-			latest = max(latest, unixReset(h.Get(unified+w+"-Reset"), now))
+	for i := range windows {
+		if w := &windows[i]; first(h, w.status) == "rejected" {
+			latest = max(latest, unixReset(first(h, w.reset), now))
 		}
 	}
 	if latest > 0 {
 		return latest
 	}
-	return unixReset(h.Get(unified+"Reset"), now)
+	return unixReset(first(h, unified+"Reset"), now)
 }
 
 func unixReset(value string, now time.Time) time.Duration {
