@@ -636,7 +636,7 @@ func TestUpstreamVanishes(t *testing.T) {
 func vanished(s *scene) {
 	s.Helper()
 	hidden(s, s.turn())
-	if got := s.turn(); !got.whole() || got.by() != "b" {
+	if got := s.turn("X-Claude-Code-Session-Id", "another"); !got.whole() || got.by() != "b" { // the first one's session is b's by now
 		s.Errorf("the second turn without a: %s", got)
 	}
 	s.logged("connect: ")
