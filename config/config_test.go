@@ -27,10 +27,12 @@ var environment = map[string]string{
 
 func getenv(name string) string { return environment[name] }
 
-// a case of a problems file is a config and the lines that it must give.
-type testCase struct{ name, yaml, want string }
+// a case is a config, in a file of differences a second one, and the lines that
+// must come of it.
+type testCase struct{ name, yaml, to, want string }
 
-// readCases reads "-- name --", the YAML, "-- want --", the lines, and so on.
+// readCases reads "-- name --", the YAML, perhaps "-- to --" and another,
+// "-- want --", the lines, and so on.
 func readCases(t *testing.T, path string) []testCase {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -43,6 +45,8 @@ func readCases(t *testing.T, path string) []testCase {
 		name, mark := strings.CutPrefix(strings.TrimSpace(line), "-- ")
 		name, closed := strings.CutSuffix(name, " --")
 		switch {
+		case mark && closed && name == "to":
+			into = &cases[len(cases)-1].to
 		case mark && closed && name == "want":
 			into = &cases[len(cases)-1].want
 		case mark && closed:

@@ -1,0 +1,6 @@
+package config
+
+// ParseDocument is Load without a file.
+func ParseDocument(data []byte, getenv func(string) string) *Document {
+	return parse("f.yaml", data, getenv, false)
+}
