@@ -1,10 +1,11 @@
 // Package config is anyproxy's configuration file: its types, defaults,
-// loading and checking. It is pure and offline: a Config is built from bytes
-// and an environment that the caller hands in, and nothing here opens a
-// socket, runs a command or reads a secret's source.
+// loading, checking, comparing and watching. It is offline: a Config is built
+// from bytes and an environment that the caller hands in, and nothing here
+// opens a socket, runs a command or reads a secret's source.
 //
 // Every problem of a file is reported at once, as file:line:col: key: reason.
-// A secret is never part of a problem, an excerpt or a printed Config.
+// A secret is never part of a problem, an excerpt, a difference or a printed
+// Config.
 //
 // A Config that Load returned is never changed again and may be shared.
 package config

@@ -4,3 +4,6 @@ package config
 func ParseDocument(data []byte, getenv func(string) string) *Document {
 	return parse("f.yaml", data, getenv, false)
 }
+
+// Settle is how long a file must be left alone to count as saved.
+const Settle = settle
