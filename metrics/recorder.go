@@ -22,6 +22,9 @@ type Recorder struct {
 	mu        sync.Mutex
 	info      Info
 	draining  bool
+	configAt  time.Time
+	reloads   Reloads
+	review    *Review
 	providers []*provider // in the order of the config
 	live      []*Request  // oldest first
 	done      []RequestRecord
@@ -34,9 +37,10 @@ type Recorder struct {
 
 // Info is what a Snapshot says about the program itself.
 type Info struct {
-	Version string
-	Listen  string
-	Config  string
+	Version  string
+	Listen   string
+	Config   string
+	Watching bool
 }
 
 // ProviderInfo is what is configured about a provider.
@@ -72,7 +76,8 @@ type density struct {
 
 // New returns a Recorder on the given clock.
 func New(now func() time.Time) *Recorder {
-	return &Recorder{now: now, started: now()}
+	at := now()
+	return &Recorder{now: now, started: at, configAt: at}
 }
 
 // SetInfo says what runs.
@@ -80,6 +85,31 @@ func (r *Recorder) SetInfo(i Info) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.info = i
+	r.gen.Add(1)
+}
+
+// SetReview shows a change of the configuration file, nil when none waits.
+func (r *Recorder) SetReview(v *Review) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.review = v
+	r.gen.Add(1)
+}
+
+// Reloaded counts how a changed configuration has ended. One that was applied
+// runs from now on.
+func (r *Recorder) Reloaded(result ReloadResult) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch result {
+	case ReloadApplied:
+		r.reloads.Applied++
+		r.configAt = r.now()
+	case ReloadRejected:
+		r.reloads.Rejected++
+	case ReloadInvalid:
+		r.reloads.Invalid++
+	}
 	r.gen.Add(1)
 }
 
@@ -145,6 +175,7 @@ func (r *Recorder) Snapshot(since uint64) Snapshot {
 
 	r.mu.Lock()
 	s.Version, s.Listen, s.Config = r.info.Version, r.info.Listen, r.info.Config
+	s.ConfigAt, s.Watching, s.Reloads, s.Review = r.configAt, r.info.Watching, r.reloads, r.review
 	s.OK, s.Failed, s.Canceled, s.Saved = r.ok, r.failed, r.canceled, r.saved
 	s.InFlight, s.Draining = len(r.live), r.draining
 	s.Events, s.EventsLost = r.eventsLocked(since)

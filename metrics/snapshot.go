@@ -10,6 +10,13 @@ type Snapshot struct {
 	Version string    `json:"version"`
 	Listen  string    `json:"listen"` // host:port that is served
 	Config  string    `json:"config"` // the file's path, or what stands in for one
+	// ConfigAt is when the running configuration was applied.
+	ConfigAt time.Time `json:"config_at"`
+	Watching bool      `json:"watching"` // the file is watched for changes
+	Reloads  Reloads   `json:"reloads"`
+	// Review is the newest change of the file that is not the running
+	// configuration, nil when there is none. It is shared, as it never changes.
+	Review *Review `json:"review,omitempty"`
 	// Generation changes when anything but At has changed since an earlier Snapshot.
 	Generation uint64 `json:"generation"`
 

@@ -74,6 +74,10 @@ func NewRuntime(w Wiring) *Runtime {
 	return rt
 }
 
+// Shares tells how the new traffic for a model would be shared out if rt served
+// now, as far as upstreams are known.
+func (rt *Runtime) Shares(model string) []routing.Share { return rt.router.Shares(model) }
+
 // targets leaves out the models of providers that cannot be used.
 func (rt *Runtime) targets() []routing.Target {
 	var out []routing.Target

@@ -69,6 +69,7 @@ type candidate struct {
 	upstream *upstream
 	phase    phase
 	ready    time.Time
+	weight   float64 // of its part in the draw
 	key      float64 // its place in the draw, smallest first
 	skipped  string  // why it must not be asked
 }
@@ -120,15 +121,14 @@ func (r *Router) Route(q Query) *Route {
 func (r *Router) candidate(t *Target, asked string, now time.Time) candidate {
 	model := t.upstreamModel(asked)
 	u := r.state.upstream(t.Provider, t.Endpoint, model)
-	c := candidate{Target: t, model: model, upstream: u, phase: u.phase(now), ready: u.readyAt(now)}
-	weight := t.Weight
+	c := candidate{Target: t, model: model, upstream: u, phase: u.phase(now), ready: u.readyAt(now), weight: t.Weight}
 	if c.phase == halfOpen {
-		weight *= probeWeight
+		c.weight *= probeWeight
 	}
 	if r.o.Policy == Priority {
 		c.key = -t.Weight
 	} else {
-		c.key = -math.Log(1-r.o.Draw()) / weight // 1−u is in (0,1]
+		c.key = -math.Log(1-r.o.Draw()) / c.weight // 1−u is in (0,1]
 	}
 	return c
 }
