@@ -23,6 +23,7 @@ type Recorder struct {
 	info      Info
 	draining  bool
 	configAt  time.Time
+	watching  bool
 	reloads   Reloads
 	review    *Review
 	providers []*provider // in the order of the config
@@ -37,10 +38,9 @@ type Recorder struct {
 
 // Info is what a Snapshot says about the program itself.
 type Info struct {
-	Version  string
-	Listen   string
-	Config   string
-	Watching bool
+	Version string
+	Listen  string
+	Config  string
 }
 
 // ProviderInfo is what is configured about a provider.
@@ -85,6 +85,14 @@ func (r *Recorder) SetInfo(i Info) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.info = i
+	r.gen.Add(1)
+}
+
+// SetWatching says that the configuration file is watched.
+func (r *Recorder) SetWatching() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.watching = true
 	r.gen.Add(1)
 }
 
@@ -175,7 +183,7 @@ func (r *Recorder) Snapshot(since uint64) Snapshot {
 
 	r.mu.Lock()
 	s.Version, s.Listen, s.Config = r.info.Version, r.info.Listen, r.info.Config
-	s.ConfigAt, s.Watching, s.Reloads, s.Review = r.configAt, r.info.Watching, r.reloads, r.review
+	s.ConfigAt, s.Watching, s.Reloads, s.Review = r.configAt, r.watching, r.reloads, r.review
 	s.OK, s.Failed, s.Canceled, s.Saved = r.ok, r.failed, r.canceled, r.saved
 	s.InFlight, s.Draining = len(r.live), r.draining
 	s.Events, s.EventsLost = r.eventsLocked(since)

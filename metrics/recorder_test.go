@@ -278,7 +278,7 @@ func TestTheLifeOfAConfigurationIsSeen(t *testing.T) {
 	if !first.ConfigAt.Equal(c.t) || first.Review != nil || first.Reloads != (Reloads{}) {
 		t.Errorf("at first: %v %v %v", first.ConfigAt, first.Review, first.Reloads)
 	}
-	r.SetInfo(Info{Config: "config.yaml", Watching: true})
+	r.SetWatching()
 	waiting := &Review{Hash: "1"}
 	r.SetReview(waiting)
 	c.advance(time.Minute)

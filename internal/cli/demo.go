@@ -29,7 +29,11 @@ func startDemo(ctx context.Context) (*demo, error) {
 	return &demo{day}, nil
 }
 
-func (d *demo) close() { d.day.Close() }
+func (d *demo) close() {
+	if d != nil {
+		d.day.Close()
+	}
+}
 
 // configText is the configuration of a demo without a file.
 func (d *demo) configText() string {
@@ -43,19 +47,18 @@ func (d *demo) configText() string {
 
 // load reads the configuration: the world's own, or the one that the flags name
 // with simulated providers in it. Without a world it is that one itself.
-func (d *demo) load(f flags, getenv func(string) string) (c *config.Config, warnings config.Problems, name string, err error) {
+func (d *demo) load(f flags, getenv func(string) string) (*config.Document, error) {
 	switch {
 	case d == nil:
 		return loadConfig(f, getenv)
 	case f.config == "":
-		c, warnings, err = config.Parse("demo", []byte(d.configText()), getenv)
-		return c, warnings, "demo", err
-	default:
-		if c, warnings, name, err = loadConfig(f, anyValue(getenv)); err == nil {
-			d.simulate(c)
-		}
-		return c, warnings, name, err
+		return parseText("demo", d.configText(), getenv)
 	}
+	doc, err := loadConfig(f, anyValue(getenv))
+	if err == nil && doc.Config != nil {
+		d.simulate(doc.Config)
+	}
+	return doc, err
 }
 
 const simulatedKey = "simulated-key"

@@ -18,6 +18,8 @@ type flags struct {
 	listen     string
 	listenFrom string // where listen was given, for error messages
 	logFile    string
+	watch      bool
+	yes        bool
 	tui        bool
 	ascii      bool
 	noMotion   bool
@@ -28,6 +30,7 @@ type flags struct {
 const usage = `anyproxy stands between Claude Code and several LLM providers.
 
 Usage: anyproxy [flags]
+       anyproxy validate [-config FILE]
 
 `
 
@@ -41,6 +44,8 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 	set.StringVar(&f.config, "config", "", "configuration `FILE` (env CONFIG_PATH; default config.yaml if it exists)")
 	set.StringVar(&f.listen, "listen", "", "`ADDR` to serve on, host:port (env PORT; default 127.0.0.1:8080)")
 	set.StringVar(&f.logFile, "log-file", "", "write the request log, JSON Lines, to `FILE`")
+	set.BoolVar(&f.watch, "watch", false, "watch the configuration file; a change is shown and applied when it is approved (default with -tui)")
+	set.BoolVar(&f.yes, "yes", false, "approve changes of the watched file without asking")
 	set.BoolVar(&f.tui, "tui", false, "show the dashboard")
 	set.BoolVar(&f.ascii, "ascii", false, "draw the dashboard with ASCII characters only")
 	set.BoolVar(&f.noMotion, "no-motion", false, "no spinners in the dashboard")
@@ -67,6 +72,7 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 
 // fromEnvironment fills in what no flag has set.
 func (f *flags) fromEnvironment(given map[string]bool, getenv func(string) string) error {
+	f.watch = f.watch || f.tui && !given["watch"]
 	f.listenFrom = "-listen"
 	if port := getenv("PORT"); !given["listen"] && port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
@@ -82,19 +88,25 @@ func (f *flags) fromEnvironment(given map[string]bool, getenv func(string) strin
 	if given["config"] && f.config == "" {
 		return hinted(errors.New("-config is empty"), "name a file, or leave the flag out")
 	}
-	if !given["config"] {
-		f.config = getenv("CONFIG_PATH")
-	}
-	if f.demo && !given["config"] {
+	switch {
+	case given["config"]:
+	case f.demo:
 		f.config = "" // a newcomer's first look must not depend on what lies around
-		return nil
-	}
-	if f.config == "" {
-		if _, err := os.Stat(defaultConfig); !errors.Is(err, fs.ErrNotExist) {
-			f.config = defaultConfig
-		}
+	default:
+		f.config = usualConfig(getenv)
 	}
 	return nil
+}
+
+// usualConfig is the file that is read when no flag names one, "" for none.
+func usualConfig(getenv func(string) string) string {
+	if path := getenv("CONFIG_PATH"); path != "" {
+		return path
+	}
+	if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return defaultConfig
 }
 
 func checkAddress(addr string) error {
