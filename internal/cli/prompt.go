@@ -46,30 +46,34 @@ const question = "apply? y yes, n no, d details: "
 // pressed before it was there are about something else.
 const readingTime = 300 * time.Millisecond
 
+// decision carries out what was answered about the review of that hash.
+type decision func(ctx context.Context, hash string, apply bool) error
+
 // ask shows a review and hands the answer to decide, once. The question ends
 // when that is done, when ctx ends, or when the returned func is called, which
 // waits for it.
-func (p *prompt) ask(ctx context.Context, r *metrics.Review, decide func(ctx context.Context, hash string, apply bool) error) (stop func()) {
+func (p *prompt) ask(ctx context.Context, r *metrics.Review, decide decision) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer cancel()
-		if err := p.converse(ctx, r, decide); err != nil && ctx.Err() == nil {
+		ignoreBackgroundReads()
+		keys, err := cancelreader.NewReader(p.in)
+		if err == nil {
+			defer keys.Close()
+			defer context.AfterFunc(ctx, func() { keys.Cancel() })()
+			err = p.converse(ctx, keys, r, decide)
+		}
+		if err != nil && ctx.Err() == nil {
 			p.logger.Warn("the changed configuration waits, no answer was read", "error", err)
 		}
 	}()
 	return func() { cancel(); <-done }
 }
 
-func (p *prompt) converse(ctx context.Context, r *metrics.Review, decide func(ctx context.Context, hash string, apply bool) error) error {
-	ignoreBackgroundReads()
-	keys, err := cancelreader.NewReader(p.in)
-	if err != nil {
-		return err
-	}
-	defer keys.Close()
-	defer context.AfterFunc(ctx, func() { keys.Cancel() })()
+// converse asks until there is an answer that counts. Reading fails when ctx ends.
+func (p *prompt) converse(ctx context.Context, keys io.Reader, r *metrics.Review, decide decision) error {
 	p.show(reviewText(r) + question)
 	asked := time.Now()
 	lines := bufio.NewReader(keys)
