@@ -273,6 +273,7 @@ func inert(c *config.Config) (keys []string) {
 		note("providers."+p.Name+".maxConcurrent", p.MaxConcurrent != 0)
 	}
 	note("models[].maxOutput", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.MaxOutput != 0 }))
+	note("models[].thinking", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.Thinking != nil }))
 	note("models[].capabilities", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.Capabilities != config.Capabilities{} }))
 	return keys
 }

@@ -34,12 +34,15 @@ type living struct {
 	log safeBuffer
 }
 
+// anyPort lets a listener take whichever is free.
+const anyPort = "-listen=127.0.0.1:0"
+
 // live prepares a program and lets its configuration live until the test ends.
-func live(t *testing.T, env map[string]string, args ...string) *living {
+func live(t *testing.T, args ...string) *living {
 	t.Helper()
 	v := &living{}
-	getenv := func(k string) string { return env[k] }
-	f, err := parseFlags(append([]string{"-listen", "127.0.0.1:0"}, args...), getenv, io.Discard)
+	getenv := func(string) string { return "" }
+	f, err := parseFlags(args, getenv, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +105,7 @@ func (v *living) said(t *testing.T, text string) {
 func TestAChangeWaitsForItsApproval(t *testing.T) {
 	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
 	file := configFile(t, "", a, b)
-	v := live(t, nil, "-config", file, "-watch")
+	v := live(t, anyPort, "-config", file, "-watch")
 	eventually(t, "the watch", func() bool { return v.proxy.Snapshot(0).Watching })
 
 	edit(t, file, "tier: 1", "tier: 3")
@@ -153,7 +156,7 @@ func TestAChangeWaitsForItsApproval(t *testing.T) {
 func TestWhatIsAppliedIsWhatWasShown(t *testing.T) {
 	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
 	file := configFile(t, "", a, b)
-	v := live(t, nil, "-config", file, "-watch")
+	v := live(t, anyPort, "-config", file, "-watch")
 	edit(t, file, "tier: 1", "tier: 3")
 	shown := v.review(t, nil)
 	edit(t, file, "tier: 2", "tier: 9") // nobody has seen this
@@ -171,7 +174,7 @@ func TestWhatIsAppliedIsWhatWasShown(t *testing.T) {
 func TestRejectedAndTakenBack(t *testing.T) {
 	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
 	file := configFile(t, "", a, b)
-	v := live(t, nil, "-config", file, "-watch")
+	v := live(t, anyPort, "-config", file, "-watch")
 	edit(t, file, "tier: 1", "tier: 3")
 	r := v.review(t, nil)
 	if err := v.Reject(r.Hash); err != nil {
@@ -206,7 +209,7 @@ func TestRejectedAndTakenBack(t *testing.T) {
 func TestWithoutATerminalAChangeWaits(t *testing.T) {
 	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
 	file := configFile(t, "", a, b)
-	v := live(t, nil, "-config", file, "-watch")
+	v := live(t, anyPort, "-config", file, "-watch")
 	edit(t, file, "tier: 1", "tier: 3")
 	v.said(t, "SIGHUP applies the file as it then stands")
 	edit(t, file, "tier: 3", "tier: 4") // the signal means this one
@@ -223,7 +226,7 @@ func TestWithoutATerminalAChangeWaits(t *testing.T) {
 func TestSignalWithoutWatch(t *testing.T) {
 	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
 	file := configFile(t, "", a, b)
-	v := live(t, nil, "-config", file)
+	v := live(t, anyPort, "-config", file)
 	edit(t, file, "tier: 1", "tear: 3")
 	v.hangUp()
 	v.said(t, "reload refused")
@@ -249,7 +252,7 @@ func TestSignalWithoutWatch(t *testing.T) {
 }
 
 func TestSignalWithoutAFile(t *testing.T) {
-	v := live(t, nil)
+	v := live(t, anyPort)
 	v.hangUp()
 	v.said(t, "no configuration file to read again")
 }
@@ -259,7 +262,7 @@ func TestSignalWithoutAFile(t *testing.T) {
 func TestWhatCannotBeServedIsRefused(t *testing.T) {
 	a := upstream(t, simulator.Always(good))
 	file := configFile(t, "", a)
-	v := live(t, nil, "-config", file, "-watch")
+	v := live(t, anyPort, "-config", file, "-watch")
 	before, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -293,12 +296,7 @@ func TestWhatCannotBeServedIsRefused(t *testing.T) {
 func TestAnOpenListenerKeepsItsKeys(t *testing.T) {
 	a := upstream(t, simulator.Always(good))
 	file := configFile(t, "apiKeys: [a-client-key-of-somebody]\nlisten: 0.0.0.0:0\n", a)
-	env := map[string]string{}
-	f, err := parseFlags([]string{"-config", file}, func(k string) string { return env[k] }, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &program{flags: f, out: io.Discard, errw: io.Discard, getenv: func(k string) string { return env[k] }, redact: redact.New()}
+	p := &program{flags: flags{config: file}, out: io.Discard, errw: io.Discard, getenv: func(string) string { return "" }, redact: redact.New()}
 	p.logger, _ = logging.New(io.Discard, "", "", p.redact)
 	if err := p.prepare(context.Background(), nil); err != nil {
 		t.Fatal(err)
@@ -351,7 +349,7 @@ models:
   - {alias: "claude-*", provider: kept, tier: 2}
   - {alias: "claude-*", provider: changed, tier: 3}
 `, cooling, kept, changed))
-	v := live(t, nil, "-config", file, "-watch", "-yes")
+	v := live(t, anyPort, "-config", file, "-watch", "-yes")
 	key := v.built.random["key-1"].Reveal()
 	ask := func(provider string) string {
 		return v.provider(t, "X-Api-Key", key, "X-Anyproxy-Provider", provider)
@@ -391,7 +389,7 @@ func TestAChangedCertificateIsReadAgain(t *testing.T) {
 	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	ca := writeFile(t, "ca.pem", cert)
 	file := writeFile(t, "config.yaml", fmt.Sprintf("providers: {a: {endpoint: %q, auth: none, tls: {ca: %q}}}\nmodels: [{alias: m, provider: a}]\n", server.URL, ca))
-	v := live(t, nil, "-config", file)
+	v := live(t, anyPort, "-config", file)
 	first := v.built.instances["a"]
 	apply := func(n int64) *instance {
 		v.hangUp()
@@ -412,7 +410,7 @@ func TestAChangedCertificateIsReadAgain(t *testing.T) {
 
 func TestAFreshKeyOfAReloadIsTold(t *testing.T) {
 	file := configFile(t, "apiKeys: [{name: one, key: $RANDOM_KEY}]\n", upstream(t, simulator.Always(good)))
-	v := live(t, nil, "-config", file, "-watch", "-yes")
+	v := live(t, anyPort, "-config", file, "-watch", "-yes")
 	one := v.built.random["one"].Reveal()
 	edit(t, file, "[{", "[{name: two, key: $RANDOM_KEY}, {")
 	v.said(t, "client key two: ak-")
@@ -471,7 +469,7 @@ models:
   - {alias: changed, provider: changed, weight: 1}
   - {alias: removed, provider: removed}
 `, slow.URL, slow.URL, slow.URL))
-	v := live(t, nil, "-config", file)
+	v := live(t, anyPort, "-config", file)
 	texts := make([]string, streams)
 	var ended sync.WaitGroup
 	for i := range streams {
