@@ -88,15 +88,25 @@ func report(t *testing.T, yaml string) string {
 // TestProblems holds the exact text, line and column of everything that can be
 // wrong with a file.
 func TestProblems(t *testing.T) {
-	files, err := filepath.Glob("testdata/problems/*.txt")
+	compareCases(t, "testdata/problems/*.txt", func(t *testing.T, c testCase) string { return report(t, c.yaml) })
+}
+
+// compareCases holds what comes of each case of some files.
+func compareCases(t *testing.T, pattern string, outcome func(t *testing.T, c testCase) string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no cases", err)
 	}
 	for _, path := range files {
 		var out strings.Builder
 		for _, c := range readCases(t, path) {
-			got := report(t, c.yaml)
-			out.WriteString("-- " + c.name + " --\n" + c.yaml + "-- want --\n" + got)
+			got := outcome(t, c)
+			out.WriteString("-- " + c.name + " --\n" + c.yaml)
+			if c.to != "" {
+				out.WriteString("-- to --\n" + c.to)
+			}
+			out.WriteString("-- want --\n" + got)
 			if *update {
 				continue
 			}

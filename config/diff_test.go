@@ -3,7 +3,6 @@ package config_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,30 +14,7 @@ import (
 // TestDiff holds what is told of every kind of change, first by meaning, then
 // by the lines of the text.
 func TestDiff(t *testing.T) {
-	files, err := filepath.Glob("testdata/diffs/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no cases", err)
-	}
-	for _, path := range files {
-		var out strings.Builder
-		for _, c := range readCases(t, path) {
-			got := differences(t, c.yaml, c.to)
-			out.WriteString("-- " + c.name + " --\n" + c.yaml + "-- to --\n" + c.to + "-- want --\n" + got)
-			if *update {
-				continue
-			}
-			t.Run(filepath.Base(path)+"/"+c.name, func(t *testing.T) {
-				if got != c.want {
-					t.Errorf("got:\n%swant:\n%s", got, c.want)
-				}
-			})
-		}
-		if *update {
-			if err := os.WriteFile(path, []byte(out.String()), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	compareCases(t, "testdata/diffs/*.txt", func(t *testing.T, c testCase) string { return differences(t, c.yaml, c.to) })
 }
 
 func document(yaml string) *config.Document { return config.ParseDocument([]byte(yaml), getenv) }
