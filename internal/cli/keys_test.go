@@ -58,25 +58,10 @@ models:
 retry: {cooldown: 0s}
 `
 
-// request asks once and says how it was answered: "a", or a status.
+// request asks once and says who answered at which attempt, or the status.
 func (w *keyWorld) request(stream bool, header ...string) (by string, attempts string) {
 	w.Helper()
-	req, err := http.NewRequest("POST", w.URL+"/v1/messages", strings.NewReader(ask(stream)))
-	if err != nil {
-		w.Fatal(err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	if host := req.Header.Get("Host"); host != "" {
-		req.Host = host
-	}
-	res, err := w.Client().Do(req)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, res.Body)
+	res := w.ask(w.T, stream, header...)
 	if res.StatusCode != http.StatusOK {
 		return fmt.Sprint(res.StatusCode), ""
 	}

@@ -68,23 +68,30 @@ func live(t *testing.T, args ...string) *living {
 // provider is who answers a request.
 func (v *living) provider(t *testing.T, header ...string) string {
 	t.Helper()
-	req, err := http.NewRequest("POST", v.URL+"/v1/messages", strings.NewReader(ask(true)))
+	return v.ask(t, true, header...).Header.Get("X-Anyproxy-Provider")
+}
+
+// ask sends a request and returns its answer, whose body has been read.
+func (v *living) ask(t *testing.T, stream bool, header ...string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequest("POST", v.URL+"/v1/messages", strings.NewReader(ask(stream)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
+	req.Host = req.Header.Get("Host")
 	res, err := v.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, res.Body)
-	return res.Header.Get("X-Anyproxy-Provider")
+	return res
 }
 
-// waiting returns the review that waits, once it is another than the last.
+// review returns the review that is shown, once it is another than the last.
 func (v *living) review(t *testing.T, last *metrics.Review) (r *metrics.Review) {
 	t.Helper()
 	eventually(t, "a review", func() bool {
@@ -351,10 +358,10 @@ models:
 `, cooling, kept, changed))
 	v := live(t, anyPort, "-config", file, "-watch", "-yes")
 	key := v.built.random["key-1"].Reveal()
-	ask := func(provider string) string {
+	from := func(provider string) string {
 		return v.provider(t, "X-Api-Key", key, "X-Anyproxy-Provider", provider)
 	}
-	if got := ask(""); got != "kept" || ask("changed") != "changed" {
+	if got := from(""); got != "kept" || from("changed") != "changed" {
 		t.Fatalf("served by %q", got)
 	}
 	before := v.proxy.Snapshot(0).Providers
@@ -368,10 +375,10 @@ models:
 			t.Errorf("what was known of %s: %+v, is %+v", p.Name, was, p)
 		}
 	}
-	if got := ask(""); got != "kept" {
+	if got := from(""); got != "kept" {
 		t.Errorf("the fresh key or the pause is forgotten: served by %q", got)
 	}
-	ask("changed")
+	from("changed")
 	if n := keptConnections(); len(n) != 1 {
 		t.Errorf("an unchanged provider has used the connections %v", n)
 	}

@@ -85,7 +85,7 @@ func (l *life) watch(ctx context.Context) (changes <-chan struct{}, stop func())
 	}
 	err := regular(l.flags.config)
 	var w *config.Watcher
-	if err == nil {
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // a file that has vanished can return
 		w, err = config.NewWatcher(l.flags.config)
 	}
 	if err != nil {
