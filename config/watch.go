@@ -37,7 +37,7 @@ type Watcher struct {
 type spot struct{ folder, name string }
 
 // NewWatcher watches the file at path, which need not exist. The first change
-// is there at once: whoever read the file before cannot know what happened
+// comes by itself: whoever read the file before cannot know what happened
 // meanwhile.
 func NewWatcher(path string) (*Watcher, error) {
 	path, err := filepath.Abs(path)
@@ -53,7 +53,6 @@ func NewWatcher(path string) (*Watcher, error) {
 		_ = notify.Close()
 		return nil, fmt.Errorf("watch config: %w", err)
 	}
-	w.tell()
 	return w, nil
 }
 
@@ -65,8 +64,8 @@ func (w *Watcher) Changes() <-chan struct{} { return w.changes }
 func (w *Watcher) Run(ctx context.Context) {
 	defer w.notify.Close()
 	quiet := time.NewTimer(settle)
-	quiet.Stop()
-	var latest time.Time // when to tell even if it is not quiet; zero = nothing to tell
+	defer quiet.Stop()
+	latest := time.Now().Add(settleAtMost) // when to tell even if it is not quiet; zero = nothing to tell
 	for {
 		select {
 		case <-ctx.Done():

@@ -10,7 +10,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -388,9 +387,7 @@ func (c keyCase) run(t *testing.T) {
 	if got := c.see(w); got != c.was {
 		t.Fatalf("before: %q, want %q\n%s", got, c.was, w.log.String())
 	}
-	if err := os.WriteFile(file, []byte(real.Replace(change(base, c.change))), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	save(t, file, real.Replace(change(base, c.change)))
 	w.hangUp()
 	w.said(t, "configuration applied")
 	eventually(t, "the reload", func() bool { return w.reloads().Applied == 1 })

@@ -282,9 +282,7 @@ func TestWhatCannotBeServedIsRefused(t *testing.T) {
 		"a CA that is not":     {"apiKey: upstream-key-of-a", "apiKey: upstream-key-of-a, tls: {ca: " + file + ".none}", "tls: ca: open"},
 		"no usable provider":   {"a: {", "a: {type: openai, ", "no configured provider can be used"},
 	} {
-		if err := os.WriteFile(file, []byte(strings.Replace(string(before), c.old, c.now, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		save(t, file, strings.Replace(string(before), c.old, c.now, 1))
 		last = v.review(t, last)
 		if last.Usable() || !strings.Contains(last.Problems[0].Text, c.says) {
 			t.Errorf("%s: %+v", name, last)
@@ -407,9 +405,7 @@ func TestAChangedCertificateIsReadAgain(t *testing.T) {
 	if apply(1) != first {
 		t.Error("an unchanged certificate makes a new provider")
 	}
-	if err := os.WriteFile(ca, []byte(cert+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	save(t, ca, cert+"\n")
 	if apply(2) == first {
 		t.Error("a changed certificate is not read again")
 	}
