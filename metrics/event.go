@@ -7,13 +7,21 @@ type EventKind string
 
 const (
 	EventFallback   EventKind = "fallback"   // an attempt failed, the next upstream is asked: Provider → To
-	EventCooldown   EventKind = "cooldown"   // Provider is left out for For
-	EventReturn     EventKind = "return"     // Provider answers again
+	EventRetry      EventKind = "retry"      // an attempt failed, the same upstream is asked again
+	EventMoved      EventKind = "moved"      // a session goes to another upstream: Provider → To
+	EventConversion EventKind = "conversion" // Provider refused a converted request, the next one that needs no conversion is asked
 	EventExhausted  EventKind = "exhausted"  // a request found no upstream that answers
 	EventAborted    EventKind = "aborted"    // an answer broke off after the client had got content
+
+	EventCooldown   EventKind = "cooldown"   // Provider has no room, it is left out for For
+	EventBreaker    EventKind = "breaker"    // Provider fails, it is left out for For
+	EventHalfOpen   EventKind = "half-open"  // Provider's pause is over, one request tries it
+	EventReturn     EventKind = "return"     // Provider answers again
+	EventSlow       EventKind = "slow"       // Provider has fallen under the tokens per second asked for, or is back above
 	EventCredential EventKind = "credential" // Provider refused its key
 	EventBudget     EventKind = "budget"     // a daily limit is near or reached, told by Text
 	EventConfig     EventKind = "config"     // the configuration, told by Text
+	EventOperator   EventKind = "operator"   // a person has done something to Provider, told by Text
 )
 
 // Event is something that an operator wants to know. Text is for people and may

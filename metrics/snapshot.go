@@ -35,6 +35,8 @@ type Snapshot struct {
 	// LogDropped counts request log lines that could not be written.
 	LogDropped int64 `json:"log_dropped"`
 	Draining   bool  `json:"draining"`
+
+	Spend *Spend `json:"spend,omitempty"` // nil = nothing has a price
 }
 
 // State of a provider, as a person sees it.
@@ -46,6 +48,7 @@ const (
 	StatePartly   State = "partly"    // some of its models are left out until RetryAt, others are not
 	StateHalfOpen State = "half-open" // its pause is over, no request has succeeded yet
 	StateAuth     State = "auth"      // its key was refused; left out until RetryAt
+	StateHeld     State = "held"      // left out because a person says so, until the same says otherwise
 	StateOff      State = "off"       // configured, but this build or configuration cannot use it
 )
 
@@ -81,6 +84,10 @@ type ProviderView struct {
 	// LastError is the newest failure in words, "" when there was none.
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// Spent is what it has cost today, in dollars, and DailyBudget the limit of
+	// that; 0 = not known, and none.
+	Spent       float64 `json:"spent,omitempty"`
+	DailyBudget float64 `json:"daily_budget,omitempty"`
 }
 
 // Phase is how far a request has come.
@@ -114,6 +121,8 @@ type RequestRecord struct {
 	TTFT     time.Duration `json:"ttft"`   // request came → first content from the upstream that answered; 0 = none
 	TPS      float64       `json:"tps"`    // of the answering attempt; 0 = not known
 	Tokens   Tokens        `json:"tokens"` // of the answering attempt
+	// Cost is what all attempts cost, in dollars; 0 = not known.
+	Cost float64 `json:"cost_usd,omitempty"`
 	// Error says what the client was told, "" when all went well.
 	Error    string   `json:"error,omitempty"`
 	Decision Decision `json:"decision"`
@@ -130,10 +139,11 @@ type Tokens struct {
 }
 
 // Decision tells why a request went where it went: who could serve it, who was
-// left out, and what was tried with which result.
+// left out, where its session belonged, and what was tried with which result.
 type Decision struct {
 	Alias      string          `json:"alias"` // the pattern or name that matched, "" = none
 	Forced     string          `json:"forced,omitempty"`
+	Session    Binding         `json:"session,omitzero"`
 	Candidates []Candidate     `json:"candidates"`
 	Attempts   []AttemptRecord `json:"attempts"`
 }
@@ -144,10 +154,55 @@ type Candidate struct {
 	Provider string  `json:"provider"`
 	Model    string  `json:"model"` // the upstream's name
 	Tier     int     `json:"tier"`
-	Weight   float64 `json:"weight"`
+	Weight   float64 `json:"weight"` // as configured
+	// W is the weight in the draw: Weight times the Factors.
+	W       float64       `json:"w"`
+	Factors Factors       `json:"factors"`
+	Speed   float64       `json:"speed"` // tokens per second with the wait for the first one in it
+	TPS     float64       `json:"tps"`   // tokens per second while it generates
+	TTFT    time.Duration `json:"ttft"`
+	Breaker Breaker       `json:"breaker"`
 	// Skipped says why it was left out, "" = it was not.
 	Skipped string `json:"skipped,omitempty"`
 }
+
+// Factors make the weight in a draw out of the configured one. Each is 1 where
+// it changes nothing.
+type Factors struct {
+	Speed  float64 `json:"speed"`  // below 1 for one that is slower than the best of its tier
+	Price  float64 `json:"price"`  // below 1 for one that is dearer than the cheapest, if that is to count
+	Load   float64 `json:"load"`   // below 1 with requests in flight
+	Return float64 `json:"return"` // below 1 for a while after a failure
+	Limit  float64 `json:"limit"`  // below 1 when the request would not fit its rate limit
+	Slow   float64 `json:"slow"`   // below 1 under the tokens per second that are asked for
+}
+
+// Breaker is how an upstream's breaker stands.
+type Breaker string
+
+const (
+	BreakerClosed   Breaker = "closed"
+	BreakerOpen     Breaker = "open"
+	BreakerHalfOpen Breaker = "half-open" // its pause is over: one request may try
+)
+
+// Binding is what became of the tie between a session and an upstream.
+type Binding struct {
+	Kind     BindingKind `json:"kind"`
+	Provider string      `json:"provider,omitempty"` // where the session was bound when the request came
+	Model    string      `json:"model,omitempty"`
+	Reason   string      `json:"reason,omitempty"` // moved: speed, load or fault
+}
+
+// BindingKind is a closed set; "" means that the request belongs to no session.
+type BindingKind string
+
+const (
+	BindingNew      BindingKind = "new"
+	BindingKept     BindingKind = "kept"
+	BindingMoved    BindingKind = "moved"
+	BindingReturned BindingKind = "returned" // it goes back to where it was before a fault
+)
 
 // AttemptRecord is one exchange with one upstream.
 type AttemptRecord struct {

@@ -18,12 +18,18 @@ func (m *model) paintChart(r region) {
 	if in.h < 2 || in.w < 2*axisWidth {
 		return
 	}
+	m.plotHistory(in, m.shown.Providers, 0)
+}
+
+// plotHistory fills a region with the stacked history of providers, of which
+// the first has the given index, with its scale and its times.
+func (m *model) plotHistory(in region, providers []metrics.ProviderView, first int) {
 	plot := in.sub(axisWidth, 0, in.w-axisWidth-1, in.h-1)
-	stack := stackHistory(m.shown.Providers, plot.w, m.shown.At)
+	stack := stackHistory(providers, plot.w, m.shown.At)
 	top, step := scale(stack.peak(), plot.h)
 	for y := range plot.h {
 		for x := range plot.w {
-			m.paintStack(plot, x, y, stack[x], top)
+			m.paintStack(plot, x, y, stack[x], top, first)
 		}
 	}
 	m.paintLevels(in.sub(0, 0, axisWidth-1, plot.h), top, step)
@@ -162,7 +168,7 @@ const empty = -1
 
 // paintStack paints one cell of the chart: eight eighths, each of one provider
 // or empty, of which a cell can show two colours.
-func (m *model) paintStack(plot region, x, y int, sums []float64, top float64) {
+func (m *model) paintStack(plot region, x, y int, sums []float64, top float64, first int) {
 	var eighths [8]int
 	unit := top / float64(plot.h*8)
 	base := (plot.h - 1 - y) * 8
@@ -180,20 +186,20 @@ func (m *model) paintStack(plot region, x, y int, sums []float64, top float64) {
 		return
 	}
 	if !m.theme.coloured() {
-		m.paintShade(plot, x, y, eighths)
+		m.paintShade(plot, x, y, eighths, first)
 		return
 	}
 	split, lower, upper := bestSplit(eighths)
-	st := fg(seriesRole(lower))
+	st := fg(seriesRole(first + lower))
 	if upper != empty && split < 8 {
-		st.bg = seriesRole(upper)
+		st.bg = seriesRole(first + upper)
 	}
 	plot.put(x, y, m.theme.glyphs.rise[split], 1, st)
 }
 
 // paintShade shows a cell of the chart without colour: the shade of the
 // provider that fills most of it, or the level of what is under the edge.
-func (m *model) paintShade(plot region, x, y int, eighths [8]int) {
+func (m *model) paintShade(plot region, x, y int, eighths [8]int, first int) {
 	filled := 0
 	for _, e := range eighths {
 		if e != empty {
@@ -206,7 +212,7 @@ func (m *model) paintShade(plot region, x, y int, eighths [8]int) {
 		return
 	}
 	if filled >= 4 {
-		plot.put(x, y, g.shades[eighths[3]%seriesCount], 1, style{})
+		plot.put(x, y, g.shades[(first+eighths[3])%seriesCount], 1, style{})
 	}
 }
 

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -77,28 +78,84 @@ func toASCII(s string) string {
 // cleanSnapshot passes every foreign string of s that a pane shows through
 // wash. It changes s in place; its slices are the receiver's own.
 func cleanSnapshot(s *metrics.Snapshot, wash func(string) string) {
-	in := func(p *string) { *p = wash(*p) }
-	in(&s.Listen)
-	in(&s.Config)
+	in := func(texts ...*string) {
+		for _, p := range texts {
+			*p = wash(*p)
+		}
+	}
+	in(&s.Listen, &s.Config)
 	for i := range s.Providers {
-		in(&s.Providers[i].Name)
-		in((*string)(&s.Providers[i].State))
+		p := &s.Providers[i]
+		in(&p.Name, &p.Type, &p.Endpoint, (*string)(&p.State), &p.LastError)
 	}
 	for i := range s.Requests {
-		r := &s.Requests[i]
-		in(&r.Model)
-		in(&r.Error)
-		for j := range r.Decision.Attempts {
-			a := &r.Decision.Attempts[j]
-			in(&a.Provider)
-			in(&a.Outcome)
-		}
+		cleanRequest(&s.Requests[i], in)
 	}
 	for i := range s.Events {
 		e := &s.Events[i]
-		in((*string)(&e.Kind))
-		in(&e.Provider)
-		in(&e.To)
-		in(&e.Text)
+		in((*string)(&e.Kind), &e.Provider, &e.Model, &e.To, &e.Request, &e.Text)
 	}
+	if s.Review != nil {
+		s.Review = cleanReview(*s.Review, wash)
+	}
+}
+
+func cleanRequest(r *metrics.RequestRecord, in func(...*string)) {
+	d := &r.Decision
+	in(&r.ID, &r.Method, &r.Path, &r.Model, &r.Session, &r.Key, (*string)(&r.Phase), &r.Error, &d.Alias, &d.Forced)
+	for j := range d.Attempts {
+		a := &d.Attempts[j]
+		in(&a.Provider, &a.Model, &a.Outcome, &a.Reason)
+	}
+	in(&d.Session.Provider, &d.Session.Model, &d.Session.Reason)
+	for j := range d.Candidates {
+		c := &d.Candidates[j]
+		in(&c.Provider, &c.Model, &c.Skipped)
+	}
+}
+
+// cleanReview copies: a review is shared by all snapshots while it waits. Its
+// hash is nothing that is shown.
+func cleanReview(r metrics.Review, wash func(string) string) *metrics.Review {
+	r.File = wash(r.File)
+	r.Changes = slices.Clone(r.Changes)
+	for i := range r.Changes {
+		c := &r.Changes[i]
+		c.Path, c.Old, c.New = wash(c.Path), wash(c.Old), wash(c.New)
+	}
+	r.Problems = slices.Clone(r.Problems)
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		excerpt := strings.Split(p.Excerpt, "\n")
+		p.Key, p.Reason, p.Excerpt = wash(p.Key), wash(p.Reason), strings.Join(washed(excerpt, wash), "\n")
+	}
+	r.Text = slices.Clone(r.Text)
+	for i := range r.Text {
+		r.Text[i].Text = wash(r.Text[i].Text)
+	}
+	r.Effect = cleanEffect(r.Effect, wash)
+	return &r
+}
+
+func cleanEffect(e metrics.Effect, wash func(string) string) metrics.Effect {
+	e.Restart, e.Warnings = washed(e.Restart, wash), washed(e.Warnings, wash)
+	e.Aliases = slices.Clone(e.Aliases)
+	for i := range e.Aliases {
+		a := &e.Aliases[i]
+		a.Alias, a.Gains, a.Loses = wash(a.Alias), washed(a.Gains, wash), washed(a.Loses, wash)
+		a.Shares = slices.Clone(a.Shares)
+		for k := range a.Shares {
+			a.Shares[k].Provider, a.Shares[k].Model = wash(a.Shares[k].Provider), wash(a.Shares[k].Model)
+		}
+	}
+	return e
+}
+
+// washed is a copy of texts, each passed through wash.
+func washed(texts []string, wash func(string) string) []string {
+	out := slices.Clone(texts)
+	for i := range out {
+		out[i] = wash(out[i])
+	}
+	return out
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,22 +22,25 @@ const (
 	colWeight
 	colShare
 	colPercent
+	colToday
 )
 
-// providerColumns leave in this order: weight, p95, ok, spark, fly, ttft, err, share.
+// providerColumns leave in this order: weight, p95, ok, the bar of the share,
+// spark, ttft, fly, err, today, share.
 var providerColumns = []column{
 	colProvider: {title: "PROVIDER", width: 12, flex: 1, most: 24},
 	colState:    {title: "STATE", width: 14, drop: 1},
 	colTPS:      {title: "TOK/S", width: 6, right: true, drop: 2},
-	colSpark:    {title: "LAST 2 MIN", width: 10, drop: 8, flex: 5},
-	colTTFT:     {title: "TTFT p50", brief: "TTFT", width: 6, right: true, drop: 6, flex: 1, most: 8},
-	colP95:      {title: "p95", width: 6, right: true, drop: 10},
-	colFly:      {title: "FLY", width: 3, right: true, drop: 7},
+	colSpark:    {title: "LAST 2 MIN", width: 10, drop: 7, flex: 5},
+	colTTFT:     {title: "TTFT p50", brief: "TTFT", width: 5, right: true, drop: 6, flex: 1, most: 8},
+	colP95:      {title: "p95", width: 5, right: true, drop: 10},
+	colFly:      {title: "FLY", width: 3, right: true, drop: 6},
 	colOK:       {title: "OK", width: 6, right: true, drop: 9},
 	colErr:      {title: "ERR", width: 4, right: true, drop: 5},
 	colWeight:   {title: "WEIGHT", brief: "W", width: 5, right: true, drop: 11, flex: 1, most: 6},
-	colShare:    {title: "SHARE OF TRAFFIC", brief: "SHARE", width: 9, drop: 4, flex: 1, most: 14},
-	colPercent:  {width: 4, right: true, drop: 3},
+	colShare:    {title: "SHARE OF TRAFFIC", brief: "SHARE", width: 9, drop: 8, flex: 1, most: 14},
+	colPercent:  {brief: "SHARE", width: 5, right: true, drop: 3},
+	colToday:    {title: "TODAY", width: 7, right: true, drop: 5},
 }
 
 // sparkSeconds is the span of the column LAST 2 MIN.
@@ -47,29 +51,44 @@ func (m *model) paintProviders(r region) {
 		m.paintCompactProviders(r)
 		return
 	}
-	providers := m.shown.Providers
-	note := spans{{fmt.Sprintf("%d of %d ready", readyCount(providers), len(providers)), fg(dim)}}
-	in := m.open(r, paneProviders, "Providers", note)
-	if len(providers) == 0 {
-		in.text(2, 0, "no providers", fg(dim))
+	in := m.open(r, paneProviders, "Providers", m.providersNote())
+	l, n, _ := m.rows(paneProviders)
+	if n == 0 {
+		m.paintNothing(in.sub(1, 0, in.w-1, in.h), paneProviders, len(m.shown.Providers) > 0, "no providers")
 		return
 	}
-	cols := place(providerColumns, in.w-4)
+	cols := placeColumns(m.providerColumns(), in.w-4)
+	m.sortMark(paneProviders, cols)
 	in.head(3, 0, cols)
-	m.syncSelection(paneProviders)
-	first := m.providers.window(len(providers), in.h-1)
-	for y := 1; y < in.h && first < len(providers); y++ {
-		m.paintProvider(in, y, first, cols)
-		if first == m.providers.index && m.focus == paneProviders {
+	m.list(paneProviders)
+	order := m.listings[paneProviders].order
+	first := l.window(n, in.h-1)
+	for y := 1; y < in.h && first < n; y++ {
+		m.paintProvider(in, y, order[first], cols)
+		if first == l.index && m.focus == paneProviders {
 			m.markRow(in, y)
 		}
 		first++
 	}
 }
 
-func (m *model) syncSelection(p pane) {
-	l, n, id := m.rows(p)
-	l.sync(n, id)
+// providerColumns leaves the column of the money out where nothing costs any.
+func (m *model) providerColumns() []column {
+	cols := slices.Clone(providerColumns)
+	cols[colToday].absent = m.shown.Spend == nil
+	return cols
+}
+
+func (m *model) providersNote() spans {
+	if note := m.filterNote(paneProviders); note != nil {
+		return note
+	}
+	providers := m.shown.Providers
+	note := spans{{fmt.Sprintf("%d of %d ready", readyCount(providers), len(providers)), fg(dim)}}
+	if by := m.sortedBy(paneProviders); by != "" {
+		note = append(note, span{", by " + by, fg(dim)})
+	}
+	return note
 }
 
 func (m *model) paintProvider(in region, y, i int, cols []placed) {
@@ -115,37 +134,35 @@ func (m *model) paintProvider(in region, y, i int, cols []placed) {
 			in.gauge(3+c.x, y, c.width, p.Share, seriesRole(i))
 		case colPercent:
 			in.cell(3, y, c, percent(p.Share), style{})
+		case colToday:
+			in.cell(3, y, c, orDash(dollars(p.Spent), g), ifAny(p.Spent, style{}))
 		}
 	}
-}
-
-// stateWord is a provider's state with the time until it is asked again.
-func stateWord(p *metrics.ProviderView, at time.Time) string {
-	switch p.State {
-	case metrics.StateCooling, metrics.StatePartly:
-		if !p.RetryAt.IsZero() {
-			return string(p.State) + " " + left(p.RetryAt.Sub(at))
-		}
-	case metrics.StateAuth:
-		return "key refused"
-	}
-	return string(p.State)
 }
 
 // paintCompactProviders writes several providers per row: sign, speed, share.
 func (m *model) paintCompactProviders(r region) {
-	providers, g := m.shown.Providers, m.theme.glyphs
+	g := m.theme.glyphs
 	columns := compactColumns(r.w)
+	if m.screen == providersScreen {
+		columns = 1
+	}
 	w := r.w / columns
-	m.syncSelection(paneProviders)
-	rows := (len(providers) + columns - 1) / columns
-	start := max(0, min(m.providers.index/columns-r.h+1, rows-r.h)) * columns
+	l, n, _ := m.rows(paneProviders)
+	if n == 0 {
+		m.paintNothing(r, paneProviders, len(m.shown.Providers) > 0, "no providers")
+		return
+	}
+	m.list(paneProviders)
+	order := m.listings[paneProviders].order
+	rows := (n + columns - 1) / columns
+	start := max(0, min(l.index/columns-r.h+1, rows-r.h)) * columns
 	for k := range r.h * columns {
-		i := start + k
-		if i >= len(providers) {
+		if start+k >= n {
 			return
 		}
-		p := &providers[i]
+		i := order[start+k]
+		p := &m.shown.Providers[i]
 		box := r.sub(k%columns*w, k/columns, w-1, 1)
 		state := g.state(p.State)
 		box.put(0, 0, m.seriesSign(i), 1, fg(seriesRole(i)))
@@ -161,7 +178,7 @@ func (m *model) paintCompactProviders(r region) {
 		name := max(4, box.w-2-12)
 		box.text(2, 0, cut(p.Name, name-1, g.ellipsis), style{})
 		box.spans(2+name, 0, box.w-2-name, rest)
-		if i == m.providers.index && m.focus == paneProviders {
+		if start+k == l.index && m.focus == paneProviders {
 			m.markRow(box, 0)
 		}
 	}

@@ -1,0 +1,46 @@
+package tui
+
+import (
+	"io"
+	"os"
+	"sync"
+)
+
+// screenWriter is the way to the terminal. Bubble Tea writes each frame in one
+// piece, so that a sequence of ours can go between two of them.
+type screenWriter struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func newScreenWriter(out io.Writer) *screenWriter { return &screenWriter{out: out} }
+
+func (w *screenWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.Write(b)
+}
+
+// Escape sends a sequence of its own. It blocks as long as the terminal takes
+// no output.
+func (w *screenWriter) Escape(seq string) error {
+	_, err := io.WriteString(w, seq)
+	return err
+}
+
+// forProgram is what Bubble Tea writes to: a file where it is one, because it
+// asks a file for the size of its terminal.
+func (w *screenWriter) forProgram() io.Writer {
+	if f, ok := w.out.(*os.File); ok {
+		return screenFile{f, w}
+	}
+	return w
+}
+
+// screenFile is a terminal that is written through a screenWriter.
+type screenFile struct {
+	*os.File
+	w *screenWriter
+}
+
+func (f screenFile) Write(b []byte) (int, error) { return f.w.Write(b) }
