@@ -27,6 +27,7 @@ type Server struct {
 	o       Options
 	ledger  *ledger.Ledger
 	serving atomic.Int64 // model requests
+	held    holds
 }
 
 // Options of a Server.
@@ -175,6 +176,10 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 		if p.State == metrics.StateOff {
 			continue
 		}
+		if s.held.has(p.Name) {
+			p.State = metrics.StateHeld
+			continue
+		}
 		st := rt.state.Provider(p.Name, p.Endpoint, snap.At)
 		switch {
 		case st.Refused:
@@ -187,6 +192,7 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 			p.State = metrics.StateHalfOpen
 		}
 	}
+	s.showSpend(rt, &snap)
 	snap.LogDropped = s.log.Dropped()
 	return snap
 }

@@ -34,7 +34,7 @@ var arrows = []arrow{
 	{from: ".", ours: []string{"internal/cli", "internal/noprobe"}},
 	{from: "internal/cli", ours: []string{"**"}, modules: []string{tea, xterm, "github.com/muesli/cancelreader"}, tests: []string{ansi}},
 	{from: "internal/bench", ours: []string{"**"}}, // a program of its own, beside main
-	{from: "internal/logging", ours: []string{"internal/redact"}},
+	{from: "internal/logging", ours: []string{"internal/redact", "metrics"}},
 	{from: "internal/noprobe", modules: []string{tea, lipgloss}, tests: []string{"tui", "internal/noprobe/ptytest"}},
 	{from: "internal/noprobe/ptytest", modules: []string{unix}, tests: []string{tea}},
 	{from: "internal/simulator", ours: []string{"internal/simulator/*"}},
