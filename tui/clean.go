@@ -127,7 +127,7 @@ func cleanReview(r metrics.Review, wash func(string) string) *metrics.Review {
 	for i := range r.Problems {
 		p := &r.Problems[i]
 		excerpt := strings.Split(p.Excerpt, "\n")
-		p.Key, p.Reason, p.Excerpt = wash(p.Key), wash(p.Reason), strings.Join(washed(excerpt, wash), "\n")
+		p.Key, p.Reason, p.Text, p.Excerpt = wash(p.Key), wash(p.Reason), wash(p.Text), strings.Join(washed(excerpt, wash), "\n")
 	}
 	r.Text = slices.Clone(r.Text)
 	for i := range r.Text {

@@ -309,8 +309,8 @@ func broken() *metrics.Review {
 	return &metrics.Review{
 		Hash: "ffff", File: "config.yaml", At: ago(12 * time.Second),
 		Problems: []metrics.Problem{
-			{Line: 17, Col: 15, Key: "models[1].provider", Reason: `unknown provider "zia"; did you mean "zai"?`, Excerpt: "    provider: zia\n              ^"},
-			{Line: 31, Col: 13, Key: "retry.maxDelay", Reason: `"5" has no unit; write 5s`},
+			{Line: 17, Col: 15, Text: `config.yaml:17:15: models[1].provider: unknown provider "zia"; did you mean "zai"?`, Key: "models[1].provider", Reason: `unknown provider "zia"; did you mean "zai"?`, Excerpt: "    provider: zia\n              ^"},
+			{Line: 31, Col: 13, Text: `config.yaml:31:13: retry.maxDelay: "5" has no unit; write 5s`, Key: "retry.maxDelay", Reason: `"5" has no unit; write 5s`},
 		},
 	}
 }

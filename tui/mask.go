@@ -102,7 +102,7 @@ func maskReview(r metrics.Review, replace func(string) string) *metrics.Review {
 	r.Problems = slices.Clone(r.Problems)
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		p.Key, p.Reason, p.Excerpt = maskPath(p.Key), replace(p.Reason), ""
+		p.Key, p.Reason, p.Text, p.Excerpt = maskPath(p.Key), replace(p.Reason), "", ""
 	}
 	r.Effect = cleanEffect(r.Effect, replace)
 	for i := range r.Effect.Aliases {

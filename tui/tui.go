@@ -121,7 +121,7 @@ const (
 )
 
 // Run shows the dashboard until the user quits, which is nil, or ctx ends,
-// which is ctx's error. Other errors are ErrDetached, a *PanicError,
+// which is ctx's error, or ErrDetached where that is the cause. Other errors are ErrDetached, a *PanicError,
 // ErrTerminalGone or a terminal that cannot be used; the caller can go on
 // without a screen. The terminal is restored in every case.
 func Run(ctx context.Context, o Options) error {
@@ -154,7 +154,7 @@ func Run(ctx context.Context, o Options) error {
 		return m.panicked
 	case err != nil:
 		return fmt.Errorf("run the dashboard: %w", err)
-	case m.detached && ctx.Err() == nil:
+	case m.detached && ctx.Err() == nil, errors.Is(context.Cause(ctx), ErrDetached):
 		return ErrDetached
 	}
 	return ctx.Err()

@@ -11,20 +11,35 @@ import (
 type screenWriter struct {
 	mu  sync.Mutex
 	out io.Writer
+	buf []byte
 }
 
 func newScreenWriter(out io.Writer) *screenWriter { return &screenWriter{out: out} }
 
+// Terminals that know synchronized output (private mode 2026) show what is
+// between the two at once; others ignore both.
+const (
+	beginFrame = "\x1b[?2026h"
+	endFrame   = "\x1b[?2026l"
+)
+
+// Write writes a frame.
 func (w *screenWriter) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.out.Write(b)
+	w.buf = append(append(append(w.buf[:0], beginFrame...), b...), endFrame...)
+	if _, err := w.out.Write(w.buf); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
-// Escape sends a sequence of its own. It blocks as long as the terminal takes
-// no output.
+// Escape sends a sequence between two frames. It blocks as long as the terminal
+// takes no output.
 func (w *screenWriter) Escape(seq string) error {
-	_, err := io.WriteString(w, seq)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, err := io.WriteString(w.out, seq)
 	return err
 }
 
