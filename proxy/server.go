@@ -147,7 +147,7 @@ func (s *Server) refuse(w http.ResponseWriter, c *call, e *refusal) {
 func (s *Server) event(e metrics.Event) {
 	s.rec.Event(e)
 	level := slog.LevelWarn
-	if e.Kind == metrics.EventReturn {
+	if e.Kind == metrics.EventReturn || e.Kind == metrics.EventOperator {
 		level = slog.LevelInfo
 	}
 	attrs := []slog.Attr{slog.String("provider", e.Provider)}
@@ -160,7 +160,10 @@ func (s *Server) event(e metrics.Event) {
 	if e.For != 0 {
 		attrs = append(attrs, slog.Duration("for", e.For.Round(time.Millisecond)))
 	}
-	attrs = append(attrs, slog.String("request", e.Request), slog.String("why", e.Text))
+	if e.Request != "" {
+		attrs = append(attrs, slog.String("request", e.Request))
+	}
+	attrs = append(attrs, slog.String("why", e.Text))
 	s.logger.LogAttrs(context.Background(), level, string(e.Kind), attrs...)
 }
 

@@ -254,7 +254,7 @@ func (m *model) eventTail(e *fold) string {
 		tail = fmt.Sprintf("%s%d in %s  ", m.theme.glyphs.times, e.times, e.span)
 	}
 	if e.Request != "" {
-		tail += "req " + shortID(e.Request)
+		tail += "req " + m.requestName(e.Request)
 	}
 	return tail
 }

@@ -380,9 +380,9 @@ func randomSnapshot(r *rand.Rand) metrics.Snapshot {
 		TPS: r.Float64() * float64(num()), InFlight: r.IntN(20), OK: num(), Failed: num(), Canceled: num(), Saved: num(),
 		Draining: r.IntN(8) == 0, LogDropped: num() * int64(r.IntN(2)),
 	}
-	for range r.IntN(13) {
+	for i := range r.IntN(13) {
 		p := metrics.ProviderView{
-			Name: name(), State: states[r.IntN(len(states))], TPS: r.Float64() * 1e4, TTFTp50: dur(), TTFTp95: dur(),
+			Name: fmt.Sprint(i, name()), State: states[r.IntN(len(states))], TPS: r.Float64() * 1e4, TTFTp50: dur(), TTFTp95: dur(),
 			InFlight: r.IntN(2000), OK: num(), Failed: num(), Weight: r.Float64() * 100, Share: r.Float64()*3 - 1,
 		}
 		if r.IntN(2) == 0 {

@@ -264,6 +264,7 @@ func (m *model) nextProblem() {
 	for k := 1; k <= n; k++ {
 		if i := (l.index + k) % n; m.isProblem(m.focus, m.listings[m.focus].order[i]) {
 			l.move(i-l.index, n, id)
+			l.pin(n, id)
 			m.scroll = 0
 			m.soil(m.focus, paneDetail, paneTabs)
 			return

@@ -43,6 +43,13 @@ func (l *list) move(d, n int, id func(int) string) {
 	}
 }
 
+// pin keeps the selected row selected, also where it would follow the newest.
+func (l *list) pin(n int, id func(int) string) {
+	if l.index < n {
+		l.id = id(l.index)
+	}
+}
+
 // window returns the first of the visible rows such that the selected one is among them.
 func (l *list) window(n, visible int) int {
 	l.offset = min(l.offset, l.index)
@@ -174,6 +181,7 @@ func (m *model) page() int { return max(1, m.layout.at[m.focus].h-tableOverhead)
 func (m *model) another(d int) {
 	l, n, id := m.rows(m.focus)
 	l.move(d, n, id)
+	l.pin(n, id)
 	m.scroll = 0
 	m.soil(m.focus, paneDetail, paneTabs)
 }

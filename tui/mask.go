@@ -60,6 +60,9 @@ const dots = "····"
 // names one, and ids and addresses by dots.
 func disguiser(s *metrics.Snapshot) func(string) string {
 	var pairs []string
+	if s.Config != "" {
+		pairs = append(pairs, s.Config, "config")
+	}
 	byLength := slices.Clone(s.Providers)
 	slices.SortStableFunc(byLength, func(a, b metrics.ProviderView) int { return len(b.Name) - len(a.Name) })
 	for _, p := range byLength {
@@ -68,7 +71,7 @@ func disguiser(s *metrics.Snapshot) func(string) string {
 			pairs = append(pairs, p.Endpoint, dots)
 		}
 		if p.Name != "" {
-			pairs = append(pairs, p.Name, "provider "+strconv.Itoa(i+1))
+			pairs = append(pairs, p.Name, "prov "+strconv.Itoa(i+1))
 		}
 	}
 	replacer := strings.NewReplacer(pairs...)

@@ -31,7 +31,7 @@ func (m *model) paintProviderDetail(r region) {
 	m.paintScrolled(in.sub(0, 0, facts, in.h), m.providerLines(i, facts, in.h))
 	side := in.sub(facts+2, 0, in.w-facts-2, in.h)
 	rows := min(side.h, max(6, side.h/2))
-	side.text(axisWidth, 0, "TOK/S, LAST 5 MINUTES", fg(dim))
+	side.text(axisWidth, 0, "TOK/S", fg(dim))
 	m.plotHistory(side.sub(0, 1, side.w, rows-1), m.shown.Providers[i:i+1], i)
 	m.paintItsRequests(side.sub(0, rows+1, side.w, side.h-rows-1), p.Name)
 }

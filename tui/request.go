@@ -31,7 +31,7 @@ func (m *model) paintRequestDetail(r region) {
 	if q.Status != 0 {
 		note = append(note, span{", " + strconv.Itoa(q.Status), fg(sign.role)})
 	}
-	in := m.open(r, paneDetail, "Request "+shortID(q.ID), note)
+	in := m.open(r, paneDetail, "Request "+m.requestName(q.ID), note)
 	if m.layout.framed {
 		in = in.sub(1, 0, in.w-2, in.h)
 	}
@@ -59,7 +59,7 @@ func (m *model) requestLines(q *metrics.RequestRecord, w int) []spans {
 	return lines
 }
 
-const factWidth = 10
+const factWidth = 11
 
 // fact is one line: a label, then pieces with space between.
 func fact(label string, pieces ...spans) spans {
@@ -285,7 +285,12 @@ func (m *model) providerIndex(name string) int {
 }
 
 // shortID is enough of an id to know a request by.
-func shortID(id string) string {
-	id = strings.TrimPrefix(id, "req_")
-	return id[:min(len(id), 8)]
+func shortID(id string) string { return takeColumns(strings.TrimPrefix(id, "req_"), 8) }
+
+// requestName is how a request is called on screen.
+func (m *model) requestName(id string) string {
+	if m.masked {
+		return dots
+	}
+	return shortID(id)
 }

@@ -69,9 +69,12 @@ func (m *model) openDetail() {
 	default:
 		return
 	}
-	if _, n, _ := m.rows(m.focus); n == 0 {
+	l, n, id := m.rows(m.focus)
+	if n == 0 {
 		return
 	}
+	l.sync(n, id)
+	l.pin(n, id)
 	m.detail, m.scroll, m.zoomed = true, 0, false
 	m.relayout()
 }
@@ -155,7 +158,7 @@ func (m *model) crumb() string {
 	}
 	name := id(l.index)
 	if m.screen == requestsScreen {
-		name = shortID(name)
+		name = m.requestName(name)
 	}
 	return cut(name, 24, m.theme.glyphs.ellipsis)
 }

@@ -21,6 +21,8 @@ type flags struct {
 	watch      bool
 	yes        bool
 	tui        bool
+	plain      bool
+	readOnly   bool
 	ascii      bool
 	noMotion   bool
 	demo       bool
@@ -46,7 +48,8 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 	set.StringVar(&f.logFile, "log-file", "", "write the request log, JSON Lines, to `FILE`")
 	set.BoolVar(&f.watch, "watch", false, "watch the configuration file; a change is shown and applied when it is approved (default with -tui)")
 	set.BoolVar(&f.yes, "yes", false, "approve changes of the watched file without asking")
-	set.BoolVar(&f.tui, "tui", false, "show the dashboard")
+	set.Var((*screenFlag)(&f), "tui", "show the dashboard; -tui=plain tells what happens as lines of text")
+	set.BoolVar(&f.readOnly, "tui-readonly", false, "show the dashboard without what changes anything")
 	set.BoolVar(&f.ascii, "ascii", false, "draw the dashboard with ASCII characters only")
 	set.BoolVar(&f.noMotion, "no-motion", false, "no spinners in the dashboard")
 	set.BoolVar(&f.demo, "demo", false, "serve simulated providers to simulated clients; needs no key")
@@ -70,8 +73,31 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 	return f, f.fromEnvironment(given, getenv)
 }
 
+// screenFlag is -tui: true, false or plain.
+type screenFlag flags
+
+func (s *screenFlag) String() string   { return "" }
+func (s *screenFlag) IsBoolFlag() bool { return true }
+
+func (s *screenFlag) Set(v string) error {
+	switch v {
+	case "plain":
+		s.tui, s.plain = false, true
+		return nil
+	}
+	on, err := strconv.ParseBool(v)
+	if err != nil {
+		return errors.New("use -tui, -tui=plain or -tui=false")
+	}
+	s.tui, s.plain = on, false
+	return nil
+}
+
 // fromEnvironment fills in what no flag has set.
 func (f *flags) fromEnvironment(given map[string]bool, getenv func(string) string) error {
+	if f.readOnly && !f.plain {
+		f.tui = true
+	}
 	f.watch = f.watch || f.tui && !given["watch"]
 	f.listenFrom = "-listen"
 	if port := getenv("PORT"); !given["listen"] && port != "" {

@@ -60,6 +60,7 @@ type program struct {
 	redact   *redact.Redactor
 	rec      *metrics.Recorder
 	log      *requestlog.Log
+	ring     *logging.Ring // the log's newest lines, for the dashboard
 	proxy    *proxy.Server
 	listen   []net.Listener
 }
@@ -88,6 +89,10 @@ func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reade
 	}()
 	var warning string
 	p.logger, warning = logging.New(lines, getenv("LOG_LEVEL"), getenv("LOG_FORMAT"), p.redact)
+	p.ring = logging.NewRing(p.logger.Handler(), p.redact)
+	if p.flags.tui {
+		p.logger = slog.New(p.ring)
+	}
 	if warning != "" {
 		p.logger.Warn(warning)
 	}
@@ -321,7 +326,7 @@ func usesLogin(c *config.Config) bool {
 }
 
 // run serves until something ends it, then drains.
-func (p *program) run(ctx context.Context, signals <-chan os.Signal, in io.Reader) error {
+func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader) error {
 	base, interrupt := context.WithCancelCause(context.Background())
 	defer interrupt(nil)
 	server := newServer(p.proxy)
@@ -339,26 +344,22 @@ func (p *program) run(ctx context.Context, signals <-chan os.Signal, in io.Reade
 	parts.Go(func() { p.world.runClients(ctx, "http://"+p.listen[0].Addr().String(), key, c) })
 	life := newLife(p, in)
 	parts.Go(func() { life.run(ctx) })
-	screen := make(chan error, 1)
-	if p.flags.tui {
-		go func() {
-			defer close(screen) // so that whoever looks later does not wait
-			screen <- p.dashboard(ctx, in)
-		}()
-	}
+	// The screen stays to the end of the drain.
+	watched, unwatch := context.WithCancel(context.Background())
+	defer unwatch()
+	screen := p.startScreen(watched, in, operator{p.proxy, life, signals})
 
 	served := 0
 	err := p.wait(ctx, life, signals, screen, failed, &served)
 	stop()
 	parts.Wait()
-	if p.flags.tui {
-		p.leaveDashboard(screen)
-	}
+	p.drain(server, interrupt, signals)
+	unwatch()
+	p.leaveScreen(screen)
 	p.announce(p.late)
 	if p.world == nil { // how a simulation ends is nobody's news
 		p.logTo.Set(p.errw)
 	}
-	p.drain(server, interrupt, signals)
 	for ; served < len(p.listen); served++ {
 		<-failed
 	}
@@ -387,10 +388,10 @@ func (p *program) wait(ctx context.Context, life *life, signals <-chan os.Signal
 			p.logger.Info("signal received, draining", "signal", sig.String())
 			return nil
 		case err := <-screen:
+			p.logTo.Set(p.errw)
 			if err == nil {
 				return nil // the person has quit
 			}
-			p.logTo.Set(p.errw)
 			p.logger.Error("the dashboard has failed, serving goes on without it", "error", err)
 			p.flags.tui, screen = false, nil
 		case err := <-failed:
@@ -434,20 +435,5 @@ func (p *program) drain(server *http.Server, interrupt context.CancelCauseFunc, 
 func (p *program) handlersEnd() {
 	for end := time.Now().Add(time.Second); p.proxy.Serving() > 0 && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// dashboard shows the screen while it lasts. Nothing else may write to the
-// terminal meanwhile.
-func (p *program) dashboard(ctx context.Context, in io.Reader) error {
-	p.logTo.Set(io.Discard)
-	return tui.Run(ctx, tui.Options{Source: p.proxy, In: in, Out: p.out, Getenv: p.getenv,
-		ASCII: p.flags.ascii, NoMotion: p.flags.noMotion, Now: time.Now})
-}
-
-func (p *program) leaveDashboard(screen <-chan error) {
-	select {
-	case <-screen:
-	case <-time.After(2 * time.Second): // a blocked terminal must not keep the proxy from ending
 	}
 }
