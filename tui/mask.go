@@ -54,6 +54,14 @@ func disguise(s metrics.Snapshot, replace func(string) string) metrics.Snapshot 
 	return s
 }
 
+// disguised is a text of the model's own as the screen shows it.
+func (m *model) disguised(text string) string {
+	if m.replace == nil {
+		return text
+	}
+	return m.replace(text)
+}
+
 const dots = "····"
 
 // disguiser replaces the names of providers by their number, whatever else

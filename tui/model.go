@@ -147,6 +147,7 @@ func (m *model) Update(msg tea.Msg) (cmd tea.Cmd) {
 	case tea.BlurMsg:
 		m.background = true
 	case doneMsg:
+		m.pull() // what was done shows at once
 		m.tell(m.wash(msg.text))
 	case panicMsg:
 		m.panicked = msg.err

@@ -105,9 +105,7 @@ func (m *model) itsEvents(name string, most int) []spans {
 	lines := []spans{nil, {{"EVENTS", fg(dim)}}}
 	for i := len(m.events) - 1; i >= 0 && len(lines) < most+2; i-- {
 		e := m.events[i]
-		if m.masked && m.replace != nil {
-			e.Provider, e.To, e.Text = m.replace(e.Provider), m.replace(e.To), m.replace(e.Text)
-		}
+		e.Provider, e.To, e.Text = m.disguised(e.Provider), m.disguised(e.To), m.disguised(e.Text)
 		if e.Provider != name && e.To != name {
 			continue
 		}

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -60,19 +61,19 @@ func (m *model) paintReview(r region) {
 	var lines []spans
 	switch {
 	case review == nil:
-		title, lines = "Configuration", m.noReview()
+		title, lines = "Configuration", m.noReview(r.w-4)
 	case !review.Usable():
-		title = review.File + ", " + plural(len(review.Problems), "problem")
+		title = filepath.Base(review.File) + ", " + plural(len(review.Problems), "problem")
 		note = spans{{"not applied, nothing changed", fg(bad)}}
 		lines = m.problemLines(review, r.w-4)
 	case m.review.lines:
-		title = review.File + ": running " + m.theme.glyphs.arrow + " on disk"
+		title = filepath.Base(review.File) + ": running " + m.theme.glyphs.arrow + " on disk"
 		note = spans{{"line by line", fg(dim)}}
 		in := m.open(r, paneReview, title, note)
 		m.paintText(in, review)
 		return
 	default:
-		title = review.File + ": running " + m.theme.glyphs.arrow + " on disk"
+		title = filepath.Base(review.File) + ": running " + m.theme.glyphs.arrow + " on disk"
 		note = spans{{plural(len(review.Changes), "change") + ", saved " + m.clock(review.At), fg(warn)}}
 		lines = m.changeLines(review, r.w-4)
 	}
@@ -116,16 +117,31 @@ func (m *model) paintScrolled(in region, lines []spans) {
 	}
 }
 
-// noReview says what runs, and how a change would come here.
-func (m *model) noReview() []spans {
+// noReview says what runs, what became of changes, and how one would come here.
+func (m *model) noReview(w int) []spans {
 	s := &m.shown
-	lines := []spans{{{"Running: ", fg(dim)}, {s.Config, strong(plain)}}, nil}
-	if !s.Watching {
-		return append(lines, spans{{"No file is watched.", fg(dim)}})
+	lines := []spans{
+		fact("running", spans{{s.Config, strong(plain)}}),
+		fact("since", spans{{m.clock(s.ConfigAt), style{}}, {", " + span2(s.At.Sub(s.ConfigAt)), fg(dim)}}),
+		fact("changes", figure("applied", count(s.Reloads.Applied), style{}), figure("rejected", count(s.Reloads.Rejected), style{}),
+			figure("invalid", count(s.Reloads.Invalid), style{})),
+		nil,
 	}
-	return append(lines,
-		spans{{"The file is watched. A change is shown here first, with its effect,", fg(dim)}},
-		spans{{"and takes effect when you apply it.", fg(dim)}})
+	if s.Watching {
+		for _, piece := range wrapText("The file is watched. A change is shown here with its effect, and takes effect when you apply it.", max(10, w)) {
+			lines = append(lines, spans{{piece, fg(dim)}})
+		}
+	} else {
+		lines = append(lines, spans{{"No file is watched.", fg(dim)}})
+	}
+	lines = append(lines, nil)
+	for i := len(m.events) - 1; i >= 0; i-- {
+		if e := &m.events[i]; e.Kind == metrics.EventConfig {
+			sign := m.theme.glyphs.event(e.Kind)
+			lines = append(lines, spans{{m.clock(e.Time) + " ", fg(dim)}, {sign.sign + " ", fg(sign.role)}, {m.disguised(e.Text), style{}}})
+		}
+	}
+	return lines
 }
 
 // changeLines is the summary of a usable file: what changes, what follows from

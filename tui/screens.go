@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 )
 
@@ -193,4 +194,17 @@ func (m *model) unread() int {
 		n++
 	}
 	return n
+}
+
+// tabsNote names the configuration at the right end of the tabs.
+func (m *model) tabsNote() spans {
+	s := &m.shown
+	if s.Config == "" {
+		return nil
+	}
+	note := spans{{"config ", fg(dim)}, {cut(filepath.Base(s.Config), 32, m.theme.glyphs.ellipsis), style{}}}
+	if s.Watching {
+		note = append(note, span{" watched", fg(dim)})
+	}
+	return note
 }

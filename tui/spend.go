@@ -137,16 +137,3 @@ func (m *model) bar(w int, share float64, colour role) spans {
 	}
 	return ss
 }
-
-// sinceWatch is when the configuration file was last looked at.
-func (m *model) tabsNote() spans {
-	s := &m.shown
-	if s.Config == "" {
-		return nil
-	}
-	note := spans{{"config ", fg(dim)}, {cut(s.Config, 32, m.theme.glyphs.ellipsis), style{}}}
-	if s.Watching {
-		note = append(note, span{" watched", fg(dim)})
-	}
-	return note
-}

@@ -144,6 +144,9 @@ func (p *program) load(ctx context.Context, signals <-chan os.Signal) (err error
 		if p.world, err = startDemo(ctx); err != nil {
 			return err
 		}
+		if p.flags.config == "" {
+			p.flags.config = p.world.file
+		}
 	}
 	loaded := make(chan error, 1)
 	var doc *config.Document
@@ -341,7 +344,7 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	defer stop()
 	var parts sync.WaitGroup
 	key, c := p.built.firstKey, p.doc.Config
-	parts.Go(func() { p.world.runClients(ctx, "http://"+p.listen[0].Addr().String(), key, c) })
+	parts.Go(func() { p.world.live(ctx, "http://"+p.listen[0].Addr().String(), key, c, p.logger) })
 	life := newLife(p, in)
 	parts.Go(func() { life.run(ctx) })
 	// The screen stays to the end of the drain.
