@@ -17,6 +17,7 @@ const (
 	cellHeight = 19
 	fontSize   = 15
 	margin     = 18
+	titleBar   = 26
 )
 
 // look is the state of the SGR interpreter.
@@ -28,9 +29,13 @@ type look struct {
 // svg renders a frame of w by h cells with true colours or none.
 func svg(frame string, w, h int) string {
 	var b strings.Builder
-	width, height := w*cellWidth+2*margin, h*cellHeight+2*margin
+	width, height := w*cellWidth+2*margin, h*cellHeight+2*margin+titleBar
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="JetBrains Mono,Menlo,Consolas,monospace" font-size="%[3]d" xml:space="preserve">`+"\n", width, height, fontSize)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="10" fill="#10141f"/>`+"\n")
+	for i, colour := range []string{"#ff5f57", "#febc2e", "#28c840"} {
+		fmt.Fprintf(&b, `<circle cx="%d" cy="20" r="6" fill="%s"/>`+"\n", margin+4+20*i, colour)
+	}
+	fmt.Fprintf(&b, `<text x="%d" y="25" fill="#8a93a6" font-size="13" text-anchor="middle">anyproxy</text>`+"\n", width/2)
 	for y, line := range strings.Split(frame, "\n") {
 		svgLine(&b, line, y)
 	}
@@ -126,7 +131,7 @@ func (st look) colour() string {
 }
 
 func px(x int) int { return margin + x*cellWidth }
-func py(y int) int { return margin + y*cellHeight }
+func py(y int) int { return titleBar + margin + y*cellHeight }
 
 func svgRect[N int | float64](b *strings.Builder, x, y, w, h N, colour string) {
 	fmt.Fprintf(b, `<rect x="%v" y="%v" width="%v" height="%v" fill="%s" shape-rendering="crispEdges"/>`+"\n", x, y, w, h, colour)
@@ -192,11 +197,11 @@ func TestPictureHasEveryCell(t *testing.T) {
 	got := svg(c.encode(), 12, 2)
 	for _, want := range []string{
 		`fill="#5fd7a7" font-weight="bold" textLength="27">a&lt;b<`,
-		`<rect x="54" y="18" width="9" height="19" fill="#6ea8fe"`,
-		`<rect x="63" y="18" width="9" height="19" fill="#242c3d"`,
-		`<rect x="63" y="18" width="4.5" height="19" fill="#6ea8fe"`,
+		`<rect x="54" y="44" width="9" height="19" fill="#6ea8fe"`,
+		`<rect x="63" y="44" width="9" height="19" fill="#242c3d"`,
+		`<rect x="63" y="44" width="4.5" height="19" fill="#6ea8fe"`,
 		`textLength="18">日<`,
-		`<text x="45" y="51"`,
+		`<text x="45" y="77"`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)
