@@ -32,6 +32,8 @@ type Snapshot struct {
 	Events    []Event         `json:"events"`    // those with Seq > since, oldest first
 	// EventsLost counts the events after since that the ring has overwritten.
 	EventsLost uint64 `json:"events_lost"`
+	// EventsDropped counts events of single requests that came too fast to be kept.
+	EventsDropped uint64 `json:"events_dropped"`
 	// LogDropped counts request log lines that could not be written.
 	LogDropped int64 `json:"log_dropped"`
 	Draining   bool  `json:"draining"`
@@ -88,6 +90,53 @@ type ProviderView struct {
 	// that; 0 = not known, and none.
 	Spent       float64 `json:"spent,omitempty"`
 	DailyBudget float64 `json:"daily_budget,omitempty"`
+
+	// What the choice knows of it. DecodeTPS, TTFT and Speed are those of the
+	// target that was measured last.
+	DecodeTPS float64       `json:"decode_tps"` // tokens per second of one stream while it generates; 0 = not measured yet
+	TTFT      time.Duration `json:"ttft"`       // usual time to first token now
+	Speed     float64       `json:"speed"`      // tokens per second with that wait and failures in it
+	Breaker   Breaker       `json:"breaker"`    // the worst of its targets
+	Returning float64       `json:"returning"`  // part of its traffic that it may have after a failure, 0–1; 1 = all
+	Slow      bool          `json:"slow"`       // a target is under the tokens per second that are asked for
+	Headroom  float64       `json:"headroom"`   // part that is left of its tightest rate limit, 0–1; 1 = none is known
+	Targets   []TargetView  `json:"targets"`    // in the order of the config; those that were asked for since the last reload
+}
+
+// Include adds a target to what the choice knows of its provider.
+func (p *ProviderView) Include(t TargetView) {
+	newest := true
+	for i := range p.Targets {
+		newest = newest && t.Measured.After(p.Targets[i].Measured)
+	}
+	if newest && !t.Measured.IsZero() {
+		p.DecodeTPS, p.TTFT, p.Speed = t.DecodeTPS, t.TTFT, t.Speed
+	}
+	if t.Breaker == BreakerOpen || t.Breaker == BreakerHalfOpen && p.Breaker != BreakerOpen {
+		p.Breaker = t.Breaker
+	}
+	p.Returning, p.Headroom = min(p.Returning, t.Returning), min(p.Headroom, t.Headroom)
+	p.Slow = p.Slow || t.Slow
+	p.Targets = append(p.Targets, t)
+}
+
+// TargetView is one model of a provider, as the choice sees it.
+type TargetView struct {
+	Model     string        `json:"model"` // the upstream's name
+	Tier      int           `json:"tier"`
+	Weight    float64       `json:"weight"` // as configured
+	Factors   Factors       `json:"factors"`
+	DecodeTPS float64       `json:"decode_tps"`
+	TTFT      time.Duration `json:"ttft"`
+	Speed     float64       `json:"speed"`
+	Breaker   Breaker       `json:"breaker"`
+	RetryAt   time.Time     `json:"retry_at,omitzero"` // when its pause ends
+	Returning float64       `json:"returning"`
+	Slow      bool          `json:"slow"`
+	Headroom  float64       `json:"headroom"`
+	InFlight  int           `json:"in_flight"`
+	// Measured is when a speed was measured last, zero = never.
+	Measured time.Time `json:"measured,omitzero"`
 }
 
 // Phase is how far a request has come.
@@ -156,12 +205,12 @@ type Candidate struct {
 	Tier     int     `json:"tier"`
 	Weight   float64 `json:"weight"` // as configured
 	// W is the weight in the draw: Weight times the Factors.
-	W       float64       `json:"w"`
-	Factors Factors       `json:"factors"`
-	Speed   float64       `json:"speed"` // tokens per second with the wait for the first one in it
-	TPS     float64       `json:"tps"`   // tokens per second while it generates
-	TTFT    time.Duration `json:"ttft"`
-	Breaker Breaker       `json:"breaker"`
+	W       float64       `json:"w,omitzero"`
+	Factors Factors       `json:"factors,omitzero"`
+	Speed   float64       `json:"speed,omitzero"` // tokens per second with the wait for the first one in it
+	TPS     float64       `json:"tps,omitzero"`   // tokens per second while it generates
+	TTFT    time.Duration `json:"ttft,omitzero"`
+	Breaker Breaker       `json:"breaker,omitzero"`
 	// Skipped says why it was left out, "" = it was not.
 	Skipped string `json:"skipped,omitempty"`
 }

@@ -86,7 +86,10 @@ func cleanSnapshot(s *metrics.Snapshot, wash func(string) string) {
 	in(&s.Listen, &s.Config)
 	for i := range s.Providers {
 		p := &s.Providers[i]
-		in(&p.Name, &p.Type, &p.Endpoint, (*string)(&p.State), &p.LastError)
+		in(&p.Name, &p.Type, &p.Endpoint, (*string)(&p.State), &p.LastError, (*string)(&p.Breaker))
+		for j := range p.Targets {
+			in(&p.Targets[j].Model, (*string)(&p.Targets[j].Breaker))
+		}
 	}
 	for i := range s.Requests {
 		cleanRequest(&s.Requests[i], in)

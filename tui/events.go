@@ -143,8 +143,8 @@ func (m *model) eventsNote() spans {
 	if n := m.unread(); n > 0 {
 		add(fmt.Sprintf("%d new", n), fg(info))
 	}
-	if m.lost > 0 {
-		add(fmt.Sprintf("%d lost", m.lost), fg(warn))
+	if n := m.lost + m.shown.EventsDropped; n > 0 {
+		add(fmt.Sprintf("%s lost", count(int64(n))), fg(warn))
 	}
 	if m.screen == eventsScreen && m.listings[paneEvents].id == "" && len(note) == 0 {
 		add("follows the newest", fg(dim))

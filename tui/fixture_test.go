@@ -226,7 +226,7 @@ func busyDay() metrics.Snapshot {
 	z429 := attempt("zai", "rate_limited", 429, 312*ms)
 	one := func(p, outcome string) metrics.AttemptRecord { return attempt(p, outcome, 200, s) }
 	sonnet, opus, haiku := "claude-sonnet-4-5-20250929", "claude-opus-4-1-20250805", "claude-haiku-4-5"
-	return metrics.Snapshot{
+	day := metrics.Snapshot{
 		At: noon, Started: ago(3*time.Hour + 12*time.Minute), Version: "1.0.0",
 		Listen: "127.0.0.1:8080", Config: "config.yaml", Generation: 7,
 		TPS: 301.2, InFlight: 7, OK: 1284, Failed: 9, Canceled: 3, Saved: 14, Watching: true, ConfigAt: ago(12 * time.Minute),
@@ -236,7 +236,7 @@ func busyDay() metrics.Snapshot {
 			{Name: "anthropic", Type: "anthropic", Endpoint: "https://api.anthropic.com", Tier: 1, Spent: 8.41, State: metrics.StateReady, TPS: 191, History: history(0, 150, 0), TTFTp50: 820 * ms, TTFTp95: 1900 * ms, InFlight: 3, OK: 642, Failed: 2, Weight: 5, Share: 0.52},
 			{Name: "zai", Type: "anthropic", Endpoint: "https://api.z.ai/api/anthropic", Tier: 1, Spent: 0.62, State: metrics.StateCooling, RetryAt: noon.Add(18 * s), History: history(1, 70, 30), TTFTp50: 410 * ms, TTFTp95: 1100 * ms, OK: 318, Failed: 6, Weight: 3, Share: 0, LastError: "429 rate limited, retry after 30s: Number of request tokens has exceeded your per-minute rate limit", LastErrorAt: ago(s), DailyBudget: 5},
 			{Name: "openrouter", Type: "openai", Endpoint: "https://openrouter.ai/api/v1", Tier: 1, Spent: 2.13, State: metrics.StateReady, TPS: 61.8, History: history(2, 62, 0), TTFTp50: 1100 * ms, TTFTp95: 2600 * ms, InFlight: 2, OK: 207, Failed: 1, Weight: 3, Share: 0.31},
-			{Name: "bedrock-usw2", Type: "bedrock", Endpoint: "https://bedrock-runtime.us-west-2.amazonaws.com", Tier: 1, Spent: 1.58, State: metrics.StateHalfOpen, TPS: 38.4, History: history(3, 40, 0), TTFTp50: 1340 * ms, TTFTp95: 3200 * ms, InFlight: 1, OK: 96, Weight: 2, Share: 0.12},
+			{Name: "bedrock-usw2", Type: "bedrock", Endpoint: "https://bedrock-runtime.us-west-2.amazonaws.com", Tier: 1, Spent: 1.58, State: metrics.StateReady, TPS: 38.4, History: history(3, 40, 0), TTFTp50: 1340 * ms, TTFTp95: 3200 * ms, InFlight: 1, OK: 96, Weight: 2, Share: 0.12},
 			{Name: "local-ollama", Type: "openai", Endpoint: "http://127.0.0.1:11434/v1", Tier: 1, Spent: 0, State: metrics.StateReady, TPS: 9.6, History: history(4, 22, 0), TTFTp50: 2950 * ms, TTFTp95: 6800 * ms, InFlight: 1, OK: 21, Weight: 1, Share: 0.05},
 		},
 		Requests: []metrics.RequestRecord{
@@ -271,6 +271,13 @@ func busyDay() metrics.Snapshot {
 			{Seq: 10, Time: ago(s), Kind: metrics.EventCooldown, Provider: "zai", For: 30 * s, Text: "out for 30s"},
 		},
 	}
+	p := day.Providers
+	measured(&p[0], 71.2, 1, 0.64, false, metrics.BreakerClosed, "claude-sonnet-4-5", "claude-opus-4-1")
+	measured(&p[1], 88.3, 1, 0.02, false, metrics.BreakerOpen, "glm-4.6")
+	measured(&p[2], 61.8, 1, 1, false, metrics.BreakerClosed, "openai/gpt-4o")
+	measured(&p[3], 38.4, 0.25, 1, false, metrics.BreakerClosed, "us.anthropic.claude-haiku-4-5")
+	measured(&p[4], 9.6, 1, 1, true, metrics.BreakerClosed, "qwen3-coder")
+	return day
 }
 
 // changed is a usable file that waits for an answer.
@@ -312,6 +319,20 @@ func broken() *metrics.Review {
 			{Line: 17, Col: 15, Text: `config.yaml:17:15: models[1].provider: unknown provider "zia"; did you mean "zai"?`, Key: "models[1].provider", Reason: `unknown provider "zia"; did you mean "zai"?`, Excerpt: "    provider: zia\n              ^"},
 			{Line: 31, Col: 13, Text: `config.yaml:31:13: retry.maxDelay: "5" has no unit; write 5s`, Key: "retry.maxDelay", Reason: `"5" has no unit; write 5s`},
 		},
+	}
+}
+
+// measured fills in what the choice of upstreams knows.
+func measured(p *metrics.ProviderView, tps, returning, headroom float64, slow bool, b metrics.Breaker, models ...string) {
+	p.DecodeTPS, p.TTFT, p.Speed, p.Returning, p.Headroom, p.Slow, p.Breaker = tps, p.TTFTp50, tps*0.8, returning, headroom, slow, b
+	for _, model := range models {
+		t := metrics.TargetView{Model: model, Tier: 1, Weight: p.Weight, DecodeTPS: tps, TTFT: p.TTFTp50, Speed: tps * 0.8, Breaker: b,
+			RetryAt: p.RetryAt, Returning: returning, Slow: slow, Headroom: headroom, Measured: ago(3 * time.Second),
+			Factors: metrics.Factors{Speed: min(1, tps/70), Price: 1, Load: 1, Return: returning, Limit: 1, Slow: 1}}
+		if slow {
+			t.Factors.Slow = 0.001
+		}
+		p.Targets = append(p.Targets, t)
 	}
 }
 
@@ -384,6 +405,10 @@ func randomSnapshot(r *rand.Rand) metrics.Snapshot {
 		p := metrics.ProviderView{
 			Name: fmt.Sprint(i, name()), State: states[r.IntN(len(states))], TPS: r.Float64() * 1e4, TTFTp50: dur(), TTFTp95: dur(),
 			InFlight: r.IntN(2000), OK: num(), Failed: num(), Weight: r.Float64() * 100, Share: r.Float64()*3 - 1,
+		}
+		for range r.IntN(3) {
+			p.Include(metrics.TargetView{Model: name(), Tier: r.IntN(9), Weight: r.Float64() * 9, DecodeTPS: r.Float64() * 1e4, TTFT: dur(), Breaker: metrics.Breaker(name()),
+				RetryAt: s.At.Add(drift()), Returning: r.Float64(), Slow: r.IntN(2) == 0, Headroom: r.Float64(), Measured: s.At.Add(drift()), Factors: metrics.Factors{Speed: r.Float64(), Slow: r.Float64()}})
 		}
 		if r.IntN(2) == 0 {
 			p.RetryAt = s.At.Add(drift())

@@ -95,6 +95,24 @@ func (g *glyphs) state(s metrics.State) mark {
 	return mark{g.off, dim}
 }
 
+// standing is the sign of a provider: of its state, and of what a ready one is
+// held back by.
+func (g *glyphs) standing(p *metrics.ProviderView) mark {
+	switch {
+	case p.State != metrics.StateReady:
+		return g.state(p.State)
+	case isReturning(p):
+		return mark{g.halfOpen, info}
+	case p.Slow:
+		return mark{g.slow, warn}
+	}
+	return g.state(p.State)
+}
+
+// isReturning reports whether a provider gets only part of its traffic for a
+// while. Without a breaker nobody has looked.
+func isReturning(p *metrics.ProviderView) bool { return p.Breaker != "" && p.Returning < 0.995 }
+
 func (g *glyphs) phase(p metrics.Phase) mark {
 	switch p {
 	case metrics.PhaseOK:

@@ -18,7 +18,7 @@ func (m *model) paintProviderDetail(r region) {
 		return
 	}
 	p := &m.shown.Providers[i]
-	state := m.theme.glyphs.state(p.State)
+	state := m.theme.glyphs.standing(p)
 	in := m.open(r, paneDetail, p.Name, spans{{state.sign + " " + m.stateSentence(p), fg(state.role)}})
 	if m.layout.framed {
 		in = in.sub(1, 0, in.w-2, in.h)
@@ -59,6 +59,7 @@ func (m *model) providerLines(i, w, h int) []spans {
 			figure("failed", count(p.Failed), ifAny(p.Failed, fg(bad)))),
 		fact("share", append(m.bar(max(8, min(24, w-factWidth-30)), p.Share, seriesRole(i)), span{" " + percent(p.Share), strong(plain)}, span{" of answers", fg(dim)})),
 	}
+	lines = append(lines, m.providerChoice(p, w)...)
 	lines = append(lines, m.providerMoney(p, w)...)
 	if p.LastError != "" {
 		when := ""
@@ -67,7 +68,96 @@ func (m *model) providerLines(i, w, h int) []spans {
 		}
 		lines = append(lines, m.wrapped("last error", when+p.LastError, w, fg(bad))...)
 	}
+	lines = append(lines, m.targetLines(p, w)...)
 	return append(lines, m.itsEvents(p.Name, max(4, h-len(lines)-2))...)
+}
+
+// providerChoice is what the choice of upstreams knows of the provider.
+func (m *model) providerChoice(p *metrics.ProviderView, w int) []spans {
+	if p.Breaker == "" {
+		return nil
+	}
+	var returning spans
+	if isReturning(p) {
+		returning = spans{{"back at ", fg(dim)}, {percent(p.Returning), fg(info)}, {" of its traffic", fg(dim)}}
+	}
+	var slow spans
+	if p.Slow {
+		slow = spans{{"slower than asked for", fg(warn)}}
+	}
+	lines := []spans{fact("breaker", spans{{string(p.Breaker), fg(breakerRole(p.Breaker))}}, returning, slow)}
+	if p.DecodeTPS > 0 {
+		lines = append(lines, fact("one stream", figure("tok/s", rate(p.DecodeTPS), strong(plain)), figure("first token", seconds(p.TTFT, 2), style{}),
+			figure("with waits", rate(p.Speed), style{})))
+	}
+	if knowsRoom(p.Breaker, p.Headroom) {
+		lines = append(lines, fact("rate limit", append(m.bar(max(8, min(24, w-factWidth-30)), p.Headroom, barRole(p.Headroom)),
+			span{" " + percent(p.Headroom), strong(plain)}, span{" left", fg(dim)})))
+	}
+	return lines
+}
+
+// barRole is the colour of a bar that shows what is left.
+func barRole(left float64) role {
+	if r := roomRole(left); r != plain {
+		return r
+	}
+	return good
+}
+
+const (
+	colTargetModel = iota
+	colTargetTier
+	colTargetWeight
+	colTargetSpeed
+	colTargetTTFT
+	colTargetFactors
+	colTargetBreaker
+)
+
+// targetColumns leave in this order: factors, weight, tier, ttft, breaker.
+var targetColumns = []column{
+	colTargetModel:   {title: "MODEL", width: 16, flex: 2, most: 34},
+	colTargetTier:    {title: "TIER", width: 4, right: true, drop: 5},
+	colTargetWeight:  {title: "WEIGHT", width: 6, right: true, drop: 6},
+	colTargetSpeed:   {title: "TOK/S", width: 5, right: true, drop: 2},
+	colTargetTTFT:    {title: "TTFT", width: 5, right: true, drop: 4},
+	colTargetBreaker: {title: "BREAKER", width: 13, drop: 3},
+	colTargetFactors: {title: "FACTORS", width: 16, drop: 7, flex: 3},
+}
+
+// targetLines are the provider's models as the choice sees them.
+func (m *model) targetLines(p *metrics.ProviderView, w int) []spans {
+	if len(p.Targets) == 0 {
+		return nil
+	}
+	cols := placeColumns(targetColumns, w)
+	lines := []spans{nil, m.row(cols, func(c placed) span { return span{c.title, fg(dim)} }, "")}
+	for i := range p.Targets {
+		t := &p.Targets[i]
+		lines = append(lines, m.row(cols, func(c placed) span {
+			switch c.id {
+			case colTargetModel:
+				return span{t.Model, style{}}
+			case colTargetTier:
+				return span{strconv.Itoa(t.Tier), style{}}
+			case colTargetWeight:
+				return span{factorNumber(t.Weight), style{}}
+			case colTargetSpeed:
+				return span{orDash(rate(t.DecodeTPS), m.theme.glyphs), ifAny(t.DecodeTPS, strong(plain))}
+			case colTargetTTFT:
+				return span{orDash(seconds(t.TTFT, 2), m.theme.glyphs), ifAny(t.TTFT, style{})}
+			case colTargetFactors:
+				return span{factorWords(&t.Factors), fg(warn)}
+			}
+			word := string(t.Breaker)
+			if t.RetryAt.After(m.shown.At) {
+				word += " " + left(t.RetryAt.Sub(m.shown.At))
+			}
+			return span{word, fg(breakerRole(t.Breaker))}
+		}, ""))
+	}
+	return lines
 }
 
 // providerMoney is what the provider has cost today, where that is known.
@@ -165,6 +255,13 @@ func stateWord(p *metrics.ProviderView, at time.Time) string {
 		}
 	case metrics.StateAuth:
 		return "key refused"
+	case metrics.StateReady:
+		switch {
+		case isReturning(p):
+			return "return " + percent(p.Returning)
+		case p.Slow:
+			return "slow"
+		}
 	}
 	return string(p.State)
 }

@@ -19,13 +19,15 @@ const (
 	colFly
 	colOK
 	colErr
+	colBreaker
+	colRoom
 	colWeight
 	colShare
 	colPercent
 	colToday
 )
 
-// providerColumns leave in this order: weight, p95, ok, the bar of the share,
+// providerColumns leave in this order: room, breaker, weight, p95, ok, the bar of the share,
 // spark, ttft, fly, err, today, share.
 var providerColumns = []column{
 	colProvider: {title: "PROVIDER", width: 12, flex: 1, most: 24},
@@ -37,6 +39,8 @@ var providerColumns = []column{
 	colFly:      {title: "FLY", width: 3, right: true, drop: 6},
 	colOK:       {title: "OK", width: 6, right: true, drop: 9},
 	colErr:      {title: "ERR", width: 4, right: true, drop: 5},
+	colBreaker:  {title: "BREAKER", width: 9, drop: 12},
+	colRoom:     {title: "ROOM", width: 4, right: true, drop: 13},
 	colWeight:   {title: "WEIGHT", brief: "W", width: 5, right: true, drop: 11, flex: 1, most: 6},
 	colShare:    {title: "SHARE OF TRAFFIC", brief: "SHARE", width: 9, drop: 8, flex: 1, most: 14},
 	colPercent:  {brief: "SHARE", width: 5, right: true, drop: 3},
@@ -72,12 +76,24 @@ func (m *model) paintProviders(r region) {
 	}
 }
 
-// providerColumns leaves the column of the money out where nothing costs any.
+// providerColumns leaves out what no provider has: money where nothing costs
+// any, a breaker or the room in a rate limit where none is known.
 func (m *model) providerColumns() []column {
 	cols := slices.Clone(providerColumns)
 	cols[colToday].absent = m.shown.Spend == nil
+	cols[colBreaker].absent, cols[colRoom].absent = true, true
+	for i := range m.shown.Providers {
+		p := &m.shown.Providers[i]
+		cols[colBreaker].absent = cols[colBreaker].absent && p.Breaker == ""
+		cols[colRoom].absent = cols[colRoom].absent && !knowsRoom(p.Breaker, p.Headroom)
+	}
 	return cols
 }
+
+// knowsRoom reports whether a provider has told how much of its rate limit is
+// left; the figure stands at 1 where it has not, and at 0 without a breaker
+// where nobody has looked.
+func knowsRoom(b metrics.Breaker, headroom float64) bool { return b != "" && headroom < 1 }
 
 func (m *model) providersNote() spans {
 	if note := m.filterNote(paneProviders); note != nil {
@@ -110,7 +126,7 @@ func (m *model) paintProvider(in region, y, i int, cols []placed) {
 		case colProvider:
 			in.cell(3, y, c, p.Name, name)
 		case colState:
-			state := g.state(p.State)
+			state := g.standing(p)
 			in.cell(3, y, c, state.sign+" "+stateWord(p, m.shown.At), fg(state.role))
 		case colTPS:
 			in.cell(3, y, c, orDash(rate(p.TPS), g), ifAny(p.TPS, strong(plain)))
@@ -128,6 +144,12 @@ func (m *model) paintProvider(in region, y, i int, cols []placed) {
 			number(c, p.OK, style{})
 		case colErr:
 			number(c, p.Failed, fg(warn))
+		case colBreaker:
+			in.cell(3, y, c, string(p.Breaker), fg(breakerRole(p.Breaker)))
+		case colRoom:
+			if knowsRoom(p.Breaker, p.Headroom) {
+				in.cell(3, y, c, percent(p.Headroom), fg(roomRole(p.Headroom)))
+			}
 		case colWeight:
 			in.cell(3, y, c, strconv.FormatFloat(p.Weight, 'g', 4, 64), style{})
 		case colShare:
@@ -164,7 +186,7 @@ func (m *model) paintCompactProviders(r region) {
 		i := order[start+k]
 		p := &m.shown.Providers[i]
 		box := r.sub(k%columns*w, k/columns, w-1, 1)
-		state := g.state(p.State)
+		state := g.standing(p)
 		box.put(0, 0, m.seriesSign(i), 1, fg(seriesRole(i)))
 		rest := spans{{state.sign + " ", fg(state.role)}}
 		switch {
@@ -213,4 +235,25 @@ func ifAny[N float64 | int64 | time.Duration](n N, st style) style {
 		return fg(faint)
 	}
 	return st
+}
+
+func breakerRole(b metrics.Breaker) role {
+	switch b {
+	case metrics.BreakerOpen:
+		return bad
+	case metrics.BreakerHalfOpen:
+		return info
+	}
+	return dim
+}
+
+// roomRole is the colour of what is left of a rate limit.
+func roomRole(left float64) role {
+	switch {
+	case left <= 0.05:
+		return bad
+	case left <= 0.2:
+		return warn
+	}
+	return plain
 }

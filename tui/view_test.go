@@ -77,7 +77,11 @@ func TestGoldenViews(t *testing.T) {
 						golden(t, name+".ansi", strings.ReplaceAll(m.view, "\x1b", "␛")+"\n")
 					}
 					if (look == "dark" || look == "light") && *pictures != "" {
-						picture(t, name, m.view, size.w, size.h)
+						on := &darkPaper
+						if look == "light" {
+							on = &lightPaper
+						}
+						picture(t, name, m.view, size.w, size.h, on)
 					}
 				})
 			}
@@ -122,7 +126,7 @@ func TestGoldenStates(t *testing.T) {
 			checkFrame(t, m.view, 100, 30)
 			golden(t, "state-"+tt.name+".txt", ansi.Strip(m.view)+"\n")
 			if *pictures != "" {
-				picture(t, "state-"+tt.name, m.view, 100, 30)
+				picture(t, "state-"+tt.name, m.view, 100, 30, &darkPaper)
 			}
 		})
 	}
@@ -146,9 +150,9 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func picture(t *testing.T, name, frame string, w, h int) {
+func picture(t *testing.T, name, frame string, w, h int, on *paper) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(*pictures, name+".svg"), []byte(svg(frame, w, h)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(*pictures, name+".svg"), []byte(svg(frame, w, h, on)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
