@@ -50,9 +50,20 @@ func (m *model) paintLevels(r region, top, step float64) {
 		if last-y < 2 {
 			continue
 		}
-		r.right(r.w, y, strconv.Itoa(int(v)), fg(dim))
+		r.right(r.w, y, levelLabel(int(v)), fg(dim))
 		last = y
 	}
+}
+
+// levelLabel is a whole number within five columns.
+func levelLabel(v int) string {
+	switch {
+	case v < 10_000:
+		return strconv.Itoa(v)
+	case v < 10_000_000:
+		return strconv.Itoa(v/1000) + "k"
+	}
+	return short(int64(v))
 }
 
 // chartSpan is how many seconds the charts show: a program that has just begun

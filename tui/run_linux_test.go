@@ -36,12 +36,18 @@ type terminal struct {
 
 func start(t *testing.T, ctx context.Context, src Source) *terminal {
 	t.Helper()
+	return startWith(t, ctx, Options{Source: src, Logs: quietLog, Actions: &recorder{}})
+}
+
+func startWith(t *testing.T, ctx context.Context, o Options) *terminal {
+	t.Helper()
 	master, slave := ptytest.Open(t, 120, 36)
 	s := &terminal{t: t, master: master, slave: slave, done: make(chan error, 1), read: make(chan struct{})}
 	s.modes = s.termios()
 	go s.drain()
 	go func() {
-		s.done <- Run(ctx, Options{Source: src, Logs: quietLog, Actions: &recorder{}, In: slave, Out: slave, Getenv: func(k string) string { return trueColorEnv[k] }})
+		o.In, o.Out, o.Getenv = slave, slave, func(k string) string { return trueColorEnv[k] }
+		s.done <- Run(ctx, o)
 	}()
 	t.Cleanup(func() {
 		slave.Close()
@@ -188,6 +194,48 @@ func TestRunSurvivesAPanic(t *testing.T) {
 	if strings.Contains(s.output(), "fault") {
 		t.Error("the panic was printed over the terminal")
 	}
+}
+
+// panicky is an Actions of which one panics.
+type panicky struct{ *recorder }
+
+func (panicky) Hold(string) error { panic("a fault in an action") }
+
+func TestRunSurvivesAPanicInAnAction(t *testing.T) {
+	s := startWith(t, context.Background(), Options{Source: steady(busyDay()), Actions: panicky{&recorder{}}})
+	s.wait("301 tok/s")
+	s.press("Hy")
+	var p *PanicError
+	if err := s.result(); !errors.As(err, &p) || !bytes.Contains(p.Stack, []byte("panicky")) {
+		t.Fatalf("got %v, want a PanicError", err)
+	}
+	s.restored()
+}
+
+func TestRunCopiesToTheTerminalsClipboard(t *testing.T) {
+	s := start(t, context.Background(), steady(busyDay()))
+	s.wait("301 tok/s")
+	s.press("3yi")
+	s.wait("id copied")
+	if !strings.Contains(s.output(), "\x1b]52;c;cmVxXzAwMDAwcjIw\a") {
+		t.Error("the id is not sent to the clipboard")
+	}
+	s.press("\x1a")
+	if err := s.result(); !errors.Is(err, ErrDetached) {
+		t.Errorf("ctrl+z is %v", err)
+	}
+	s.restored()
+}
+
+func TestRunIsLeftFromOutside(t *testing.T) {
+	ctx, leave := context.WithCancelCause(context.Background())
+	s := start(t, ctx, steady(busyDay()))
+	s.wait("301 tok/s")
+	leave(ErrDetached)
+	if err := s.result(); !errors.Is(err, ErrDetached) {
+		t.Errorf("got %v, want ErrDetached", err)
+	}
+	s.restored()
 }
 
 // TestPanicLeavesBubbleTeaAModel: without one it would panic itself.

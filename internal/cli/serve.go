@@ -396,6 +396,9 @@ func (p *program) wait(ctx context.Context, life *life, signals <-chan os.Signal
 				return nil // the person has quit
 			}
 			p.logger.Error("the dashboard has failed, serving goes on without it", "error", err)
+			if fault, ok := errors.AsType[*tui.PanicError](err); ok {
+				p.logger.Error("where it failed", "stack", string(fault.Stack))
+			}
 			p.flags.tui, screen = false, nil
 		case err := <-failed:
 			*served++
