@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,8 +17,11 @@ import (
 func TestPlainTellsOnlyWhatIsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
+		var mu sync.Mutex
 		s := busyDay()
 		src := fakeSource{func(since uint64) metrics.Snapshot {
+			mu.Lock()
+			defer mu.Unlock()
 			s.At = noon.Add(time.Since(began))
 			return steady(s).Snapshot(since)
 		}}
@@ -30,7 +34,9 @@ func TestPlainTellsOnlyWhatIsNew(t *testing.T) {
 		step := func(change func()) {
 			time.Sleep(500 * time.Millisecond)
 			synctest.Wait()
+			mu.Lock()
 			change()
+			mu.Unlock()
 			time.Sleep(plainTick)
 			synctest.Wait()
 		}
