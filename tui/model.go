@@ -182,6 +182,7 @@ func (m *model) pull() {
 	moved := len(s.Providers) != len(m.shown.Providers) || (s.Spend == nil) != (m.shown.Spend == nil)
 	m.present(s)
 	if moved {
+		m.unsettle(paneProviders)
 		m.relayout()
 	}
 	m.soil(paneHeader)
@@ -295,7 +296,7 @@ func (m *model) relayout() {
 		w: m.canvas.w, h: m.canvas.h, screen: m.screen, detail: m.detail, zoomed: m.zoomed, focus: m.focus,
 		providers: len(m.shown.Providers), spend: m.shown.Spend != nil,
 	})
-	if m.screen == overview && m.layout.at[m.focus].empty() {
+	if m.screen == overview && !m.zoomed && m.layout.at[m.focus].empty() {
 		m.focusNext(1)
 	}
 	m.canvas.region(rect{w: m.canvas.w, h: m.canvas.h}).clear()
