@@ -1,7 +1,9 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
+	"os/exec"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -130,6 +132,30 @@ func (m *model) askProvider(do action) {
 		m.ask("Reset "+shown+"? Its breaker closes and what was measured is forgotten.",
 			yes(func() (string, error) { return "starts afresh", m.actions.Reset(name) }), no)
 	}
+}
+
+// edit gives the terminal to the person's editor, at the first problem of the
+// file. What is saved comes back as a review.
+func (m *model) edit() tea.Cmd {
+	s := &m.bare
+	if m.readOnly || !s.Watching {
+		m.tell("no file is watched here that could be edited")
+		return nil
+	}
+	command := strings.Fields(cmp.Or(m.getenv("VISUAL"), m.getenv("EDITOR"), "vi"))
+	if r := s.Review; r != nil && len(r.Problems) > 0 && r.Problems[0].Line > 0 {
+		command = append(command, fmt.Sprintf("+%d", r.Problems[0].Line))
+	}
+	command = append(command, s.Config)
+	editor := exec.CommandContext(m.ctx, command[0], command[1:]...)
+	// The terminal itself: through a wrapper it would be read to the end.
+	editor.Stdin, editor.Stdout, editor.Stderr = m.in, m.out, m.out
+	return tea.ExecProcess(editor, func(err error) tea.Msg {
+		if err != nil {
+			return doneMsg{"edit: " + err.Error()}
+		}
+		return doneMsg{"edited"}
+	})
 }
 
 // reviewGuard is how long a review is open before an answer counts, so that

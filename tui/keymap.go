@@ -34,6 +34,7 @@ const (
 	actApply
 	actReject
 	actDiff
+	actEdit
 	actZoom
 	actScreen
 	actNextPane
@@ -108,6 +109,7 @@ var keymap = []binding{
 	{action: actApply, keys: []string{"y"}, at: atConfig, help: "apply what is shown", footer: "apply", drop: 1, acts: true},
 	{action: actReject, keys: []string{"n"}, at: atConfig, help: "reject it, the running one stays", footer: "reject", drop: 1, acts: true},
 	{action: actDiff, keys: []string{"d"}, at: atConfig, help: "show the file's lines, or the summary", footer: "details", drop: 2},
+	{action: actEdit, keys: []string{"e"}, at: atConfig, help: "edit the file with $EDITOR", footer: "edit", drop: 9, acts: true},
 	{action: actZoom, keys: []string{"z"}, at: atOverview, help: "zoom the focused pane", footer: "zoom", drop: 17},
 
 	{action: actScreen, keys: []string{"1", "2", "3", "4", "5", "6"}, at: anywhere, help: "go to a screen", footer: "screens", label: "1-6", drop: 8},

@@ -88,6 +88,8 @@ func (m *model) browse(name string) tea.Cmd {
 		m.askProvider(do)
 	case actApply, actReject:
 		return m.decide(do)
+	case actEdit:
+		return m.edit()
 	case actExport:
 		return m.export()
 	case actScreen:

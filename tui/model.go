@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"anyproxy/metrics"
@@ -34,6 +35,8 @@ type model struct {
 	motion   bool
 	ctx      context.Context // ends with Run
 	getenv   func(string) string
+	in       io.Reader // the terminal, for the editor
+	out      io.Writer
 	terminal clipboard
 	folder   string // where files are written
 
@@ -91,7 +94,7 @@ func newModel(o Options) *model {
 	m := &model{
 		source: o.Source, logs: o.Logs, actions: o.Actions, readOnly: o.ReadOnly || o.Actions == nil,
 		now: o.Now, zone: o.Now().Location(), wash: clean, motion: !o.NoMotion,
-		ctx: context.Background(), getenv: o.Getenv, folder: o.Folder,
+		ctx: context.Background(), getenv: o.Getenv, in: o.In, out: o.Out, folder: o.Folder,
 		theme: newTheme(profileOf(o.Getenv), isLight(o.Getenv), ascii),
 		focus: paneProviders,
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -26,7 +27,7 @@ type onScreen struct {
 	seen          int // bytes of the screen that wait has passed
 }
 
-func startOnScreen(t *testing.T, file string, flags ...string) *onScreen {
+func startOnScreen(t *testing.T, file string, more map[string]string) *onScreen {
 	t.Helper()
 	port := freePort(t)
 	p := &onScreen{t: t, base: "http://127.0.0.1:" + port, exit: make(chan int, 1)}
@@ -39,8 +40,9 @@ func startOnScreen(t *testing.T, file string, flags ...string) *onScreen {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	env := map[string]string{"TERM": "xterm-256color", "LANG": "C.UTF-8"}
+	maps.Copy(env, more)
 	go func() {
-		p.exit <- Run(ctx, append([]string{"-tui", "-config", file, "-listen", "127.0.0.1:" + port}, flags...),
+		p.exit <- Run(ctx, []string{"-tui", "-config", file, "-listen", "127.0.0.1:" + port},
 			func(k string) string { return env[k] }, p.slave, p.slave, &p.errw)
 	}()
 	t.Cleanup(func() {
@@ -106,7 +108,7 @@ func (p *onScreen) answers() {
 }
 
 func TestTheDashboardIsLeftAndComesBackWhileTheProxyServes(t *testing.T) {
-	p := startOnScreen(t, configFile(t, "", upstream(t, simulator.Always(good))))
+	p := startOnScreen(t, configFile(t, "", upstream(t, simulator.Always(good))), nil)
 	leave := map[string]func(){
 		"D":                        func() { p.press("D") },
 		"ctrl+z":                   func() { p.press("\x1a") },
@@ -131,7 +133,7 @@ func TestTheDashboardIsLeftAndComesBackWhileTheProxyServes(t *testing.T) {
 
 func TestQuittingWaitsForRequestsWithTheScreenOn(t *testing.T) {
 	a := upstream(t, simulator.Always(faulty(simulator.Fault{Kind: simulator.Hang, At: simulator.Deltas(3)})))
-	p := startOnScreen(t, configFile(t, "", a))
+	p := startOnScreen(t, configFile(t, "", a), nil)
 	res, err := http.Post(p.base+"/v1/messages", "application/json", strings.NewReader(ask(true)))
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +155,7 @@ func TestQuittingWaitsForRequestsWithTheScreenOn(t *testing.T) {
 func TestTheDashboardActsOnTheProxy(t *testing.T) {
 	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
 	file := configFile(t, "", a, b)
-	p := startOnScreen(t, file)
+	p := startOnScreen(t, file, nil)
 	p.press("Hy")
 	p.wait("a is held")
 	res, err := http.Post(p.base+"/v1/messages", "application/json", strings.NewReader(ask(true)))
@@ -175,6 +177,26 @@ func TestTheDashboardActsOnTheProxy(t *testing.T) {
 		p.press("y")
 		return strings.Contains(ansi.Strip(p.screen.String()), "applied")
 	})
+	p.press("q")
+	p.ends(0)
+}
+
+// TestTheEditorGetsTheTerminalAndItsFileAReview: the editor is a script that
+// does to its last argument what a person might.
+func TestTheEditorGetsTheTerminalAndItsFileAReview(t *testing.T) {
+	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
+	editor := writeFile(t, "editor.sh", "#!/bin/sh\necho editing \"$@\"\nsed -i 's/tier: 2/tier: 1/' \"$1\"\n")
+	if err := os.Chmod(editor, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := configFile(t, "", a, b)
+	p := startOnScreen(t, file, map[string]string{"EDITOR": editor})
+	p.press("5e")
+	p.wait("editing " + file)
+	p.wait("1 change, saved")
+	if !p.full() {
+		t.Error("the dashboard has not come back")
+	}
 	p.press("q")
 	p.ends(0)
 }
