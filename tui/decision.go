@@ -27,10 +27,10 @@ var candidateColumns = []column{
 	colCandidate:       {title: "DECISION", width: 13, flex: 1, most: 20},
 	colTarget:          {title: "MODEL", width: 12, drop: 9, flex: 2, most: 28},
 	colTier:            {title: "TIER", width: 4, right: true, drop: 5},
-	colCandidateWeight: {title: "WEIGHT", brief: "WEIG", width: 4, right: true, drop: 4, flex: 1, most: 6},
+	colCandidateWeight: {title: "WEIGHT", brief: "WGT", width: 4, right: true, drop: 4, flex: 1, most: 6},
 	colCandidateSpeed:  {title: "TOK/S", width: 5, right: true, drop: 6},
 	colCandidateTTFT:   {title: "TTFT", width: 5, right: true, drop: 7},
-	colFactors:         {title: "FACTORS", width: 16, drop: 8, flex: 1, most: 22},
+	colFactors:         {title: "FACTORS", width: 16, drop: 8, flex: 2, most: 25},
 	colDraw:            {title: "W", width: 5, right: true, drop: 3},
 	colWhy:             {width: 22, drop: 1, flex: 3},
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"strings"
 
 	"anyproxy/metrics"
 )
@@ -234,13 +235,13 @@ func (m *model) paintEvent(in region, y int, e *fold, kind, who int) {
 		end := in.text(x, y, cut(subject, max(who, limit), g.ellipsis), style{})
 		x = max(end, x+who) + 2
 	}
-	end := in.w
-	if tail := m.eventTail(e); m.screen == eventsScreen && tail != "" && in.w >= 100 {
+	end, wide := in.w, m.screen == eventsScreen && in.w >= 100
+	if tail := m.eventTail(e); wide && tail != "" {
 		end -= width(tail) + 2
 		in.right(in.w, y, tail, fg(faint))
 	}
 	text := spans{{e.Text, fg(dim)}}
-	if e.times > 1 {
+	if e.times > 1 && !wide {
 		text = append(spans{{fmt.Sprintf("%s%d ", g.times, e.times), fg(warn)}}, text...)
 	}
 	in.spans(x, y, end-x, text)
@@ -251,10 +252,10 @@ func (m *model) paintEvent(in region, y int, e *fold, kind, who int) {
 func (m *model) eventTail(e *fold) string {
 	tail := ""
 	if e.times > 1 {
-		tail = fmt.Sprintf("%s%d in %s  ", m.theme.glyphs.times, e.times, e.span)
+		tail = fmt.Sprintf("%s%d in %s", m.theme.glyphs.times, e.times, e.span)
 	}
 	if e.Request != "" {
-		tail += "req " + m.requestName(e.Request)
+		tail = strings.TrimLeft(tail+"  req "+m.requestName(e.Request), " ")
 	}
 	return tail
 }

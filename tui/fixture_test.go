@@ -197,6 +197,9 @@ func request(id, model string, phase metrics.Phase, before, took time.Duration, 
 		}
 		if a.Outcome != "" && a.Outcome != "ok" {
 			a.Reason = strings.ReplaceAll(a.Outcome, "_", " ")
+			if a.Status == 429 {
+				a.Reason = "429 rate limited, retry after 30s: Number of request tokens has exceeded your per-minute rate limit"
+			}
 		}
 		start = start.Add(a.Duration)
 		r.Decision.Candidates = append(r.Decision.Candidates, metrics.Candidate{Provider: a.Provider, Model: model, Tier: 1, Weight: 3,

@@ -111,8 +111,8 @@ const (
 	colTargetWeight
 	colTargetSpeed
 	colTargetTTFT
-	colTargetFactors
 	colTargetBreaker
+	colTargetFactors
 )
 
 // targetColumns leave in this order: factors, weight, tier, ttft, breaker.
