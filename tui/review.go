@@ -82,9 +82,12 @@ func (m *model) paintReview(r region) {
 		in = in.sub(1, 0, in.w-2, in.h)
 	}
 	if rest := in.h - len(lines) - 1; review != nil && review.Usable() && len(review.Text) > 0 && rest >= leastText {
+		for y, line := range lines {
+			in.spans(0, y, in.w, line)
+		}
 		in.fill(0, len(lines)+1, in.w, m.theme.glyphs.rule, fg(edge))
-		m.paintText(in.sub(0, len(lines)+2, in.w, rest-1), review)
-		in = in.sub(0, 0, in.w, len(lines))
+		m.paintText(in.sub(0, len(lines)+2, in.w, rest-1), review) // it scrolls
+		return
 	}
 	m.paintScrolled(in, lines)
 }
