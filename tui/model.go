@@ -45,6 +45,8 @@ type model struct {
 	layout layout
 	dirty  [paneCount]bool
 	view   string
+	// covered says that a popup lies over the screen, also over what is no pane.
+	covered bool
 
 	latest metrics.Snapshot // the newest
 	bare   metrics.Snapshot // what the screen shows: latest, or what was frozen
@@ -338,9 +340,11 @@ func (m *model) paint() {
 		return
 	}
 	popup := popups[m.mode]
-	if popup != nil {
+	if popup != nil || m.covered {
+		m.canvas.region(rect{w: m.canvas.w, h: m.canvas.h}).clear()
 		m.soil()
 	}
+	m.covered = popup != nil
 	for p, paint := range painters {
 		if r := m.layout.at[p]; m.dirty[p] && !r.empty() {
 			on := m.canvas.region(r)

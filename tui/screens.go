@@ -59,6 +59,10 @@ func (m *model) show(s screen) {
 
 // openDetail shows what is selected in full.
 func (m *model) openDetail() {
+	l, n, id := m.rows(m.focus)
+	if n == 0 {
+		return
+	}
 	switch m.focus {
 	case paneProviders:
 		m.screen = providersScreen
@@ -68,10 +72,6 @@ func (m *model) openDetail() {
 		m.openEvent()
 		return
 	default:
-		return
-	}
-	l, n, id := m.rows(m.focus)
-	if n == 0 {
 		return
 	}
 	l.sync(n, id)
