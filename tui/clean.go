@@ -76,7 +76,8 @@ func toASCII(s string) string {
 }
 
 // cleanSnapshot passes every foreign string of s that a pane shows through
-// wash. It changes s in place; its slices are the receiver's own.
+// wash, but for those of the requests. It changes s in place; its slices are the
+// receiver's own.
 func cleanSnapshot(s *metrics.Snapshot, wash func(string) string) {
 	in := func(texts ...*string) {
 		for _, p := range texts {
@@ -91,9 +92,6 @@ func cleanSnapshot(s *metrics.Snapshot, wash func(string) string) {
 			in(&p.Targets[j].Model, (*string)(&p.Targets[j].Breaker))
 		}
 	}
-	for i := range s.Requests {
-		cleanRequest(&s.Requests[i], in)
-	}
 	for i := range s.Events {
 		e := &s.Events[i]
 		in((*string)(&e.Kind), &e.Provider, &e.Model, &e.To, &e.Request, &e.Text)
@@ -103,18 +101,42 @@ func cleanSnapshot(s *metrics.Snapshot, wash func(string) string) {
 	}
 }
 
-func cleanRequest(r *metrics.RequestRecord, in func(...*string)) {
+// cleanRequest does the same with a request. Who tried what is shared with the
+// proxy's own record: it is copied where something has to be changed.
+func cleanRequest(r *metrics.RequestRecord, wash func(string) string) {
 	d := &r.Decision
-	in(&r.ID, &r.Method, &r.Path, &r.Model, &r.Session, &r.Key, (*string)(&r.Phase), &r.Error, &d.Alias, &d.Forced)
-	for j := range d.Attempts {
-		a := &d.Attempts[j]
-		in(&a.Provider, &a.Model, &a.Outcome, &a.Reason)
+	for _, p := range []*string{&r.ID, &r.Method, &r.Path, &r.Model, &r.Session, &r.Key, (*string)(&r.Phase), &r.Error,
+		&d.Alias, &d.Forced, &d.Session.Provider, &d.Session.Model, &d.Session.Reason} {
+		*p = wash(*p)
 	}
-	in(&d.Session.Provider, &d.Session.Model, &d.Session.Reason)
-	for j := range d.Candidates {
-		c := &d.Candidates[j]
-		in(&c.Provider, &c.Model, &c.Skipped)
+	d.Attempts = washedRows(d.Attempts, wash, func(a *metrics.AttemptRecord, in func(*string)) {
+		in(&a.Provider)
+		in(&a.Model)
+		in(&a.Outcome)
+		in(&a.Reason)
+	})
+	d.Candidates = washedRows(d.Candidates, wash, func(c *metrics.Candidate, in func(*string)) {
+		in(&c.Provider)
+		in(&c.Model)
+		in(&c.Skipped)
+	})
+}
+
+// washedRows is rows with their strings passed through wash: rows itself where
+// that changes nothing, else a copy.
+func washedRows[T any](rows []T, wash func(string) string, texts func(*T, func(*string))) []T {
+	same := true
+	for i := range rows {
+		texts(&rows[i], func(p *string) { same = same && wash(*p) == *p })
 	}
+	if same {
+		return rows
+	}
+	rows = slices.Clone(rows)
+	for i := range rows {
+		texts(&rows[i], func(p *string) { *p = wash(*p) })
+	}
+	return rows
 }
 
 // cleanReview copies: a review is shared by all snapshots while it waits. Its

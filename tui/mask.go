@@ -86,20 +86,12 @@ func disguiser(s *metrics.Snapshot) func(string) string {
 	return func(text string) string { return requestIDs.ReplaceAllString(replacer.Replace(text), "req_"+dots) }
 }
 
+// maskRequest leaves the id, by which rows are told apart; where it is shown it
+// is hidden.
 func maskRequest(r *metrics.RequestRecord, replace func(string) string) {
-	r.Session, r.Key = hidden(r.Session), hidden(r.Key)
-	r.Error = replace(r.Error)
-	r.Decision.Forced, r.Decision.Session.Provider = replace(r.Decision.Forced), replace(r.Decision.Session.Provider)
-	r.Decision.Attempts = slices.Clone(r.Decision.Attempts)
-	for j := range r.Decision.Attempts {
-		a := &r.Decision.Attempts[j]
-		a.Provider, a.Reason = replace(a.Provider), replace(a.Reason)
-	}
-	r.Decision.Candidates = slices.Clone(r.Decision.Candidates)
-	for j := range r.Decision.Candidates {
-		c := &r.Decision.Candidates[j]
-		c.Provider, c.Skipped = replace(c.Provider), replace(c.Skipped)
-	}
+	id, model := r.ID, r.Model
+	cleanRequest(r, replace)
+	r.ID, r.Model, r.Session, r.Key = id, model, hidden(r.Session), hidden(r.Key)
 }
 
 func maskReview(r metrics.Review, replace func(string) string) *metrics.Review {

@@ -8,14 +8,18 @@ import (
 
 // past keeps finished requests beyond those that a Snapshot holds.
 type past struct {
-	known map[string]bool
+	known map[string]bool         // by id
 	done  []metrics.RequestRecord // newest first
 }
 
 // merge returns the running requests of a snapshot followed by all finished
-// ones that are kept. Requests are in the order of a Snapshot.
-func (p *past) merge(requests []metrics.RequestRecord) []metrics.RequestRecord {
+// ones that are kept, all of them cleaned; a finished one is cleaned once.
+// Requests are in the order of a Snapshot.
+func (p *past) merge(requests []metrics.RequestRecord, wash func(string) string) []metrics.RequestRecord {
 	live := liveCount(requests)
+	for i := range live {
+		cleanRequest(&requests[i], wash)
+	}
 	if p.known == nil {
 		p.known = map[string]bool{}
 	}
@@ -23,6 +27,7 @@ func (p *past) merge(requests []metrics.RequestRecord) []metrics.RequestRecord {
 	for _, r := range requests[live:] {
 		if !p.known[r.ID] {
 			p.known[r.ID] = true
+			cleanRequest(&r, wash)
 			p.done = append(p.done, r)
 		}
 	}
