@@ -1,10 +1,11 @@
 // Package config is anyproxy's configuration file: its types, defaults,
-// loading and checking. It is pure and offline: a Config is built from bytes
-// and an environment that the caller hands in, and nothing here opens a
-// socket, runs a command or reads a secret's source.
+// loading, checking, comparing and watching. It is offline: a Config is built
+// from bytes and an environment that the caller hands in, and nothing here
+// opens a socket, runs a command or reads a secret's source.
 //
 // Every problem of a file is reported at once, as file:line:col: key: reason.
-// A secret is never part of a problem, an excerpt or a printed Config.
+// A secret is never part of a problem, an excerpt, a difference or a printed
+// Config.
 //
 // A Config that Load returned is never changed again and may be shared.
 package config
@@ -52,6 +53,8 @@ const (
 	Bedrock   ProviderType = "bedrock"
 )
 
+var providerTypes = []ProviderType{Anthropic, OpenAI, Bedrock}
+
 // Auth is how a provider is shown its key.
 type Auth string
 
@@ -62,6 +65,8 @@ const (
 	AuthPassthrough Auth = "passthrough" // the client's own credential, to this host only
 	AuthNone        Auth = "none"
 )
+
+var auths = []Auth{AuthAPIKey, AuthBearer, AuthBoth, AuthPassthrough, AuthNone}
 
 // Provider is a configured account and endpoint.
 type Provider struct {
@@ -96,6 +101,8 @@ const (
 	BillingTokens       Billing = "tokens"
 	BillingSubscription Billing = "subscription" // nothing per token
 )
+
+var billings = []Billing{BillingTokens, BillingSubscription}
 
 // Timeouts of one attempt. Zero never stands here after Load: defaults are filled in.
 type Timeouts struct {
@@ -154,6 +161,8 @@ const (
 	PolicyPriority Policy = "priority" // strictly by weight
 )
 
+var policies = []Policy{PolicyWeighted, PolicyPriority}
+
 // Prefer trades speed against price.
 type Prefer string
 
@@ -162,6 +171,8 @@ const (
 	PreferBalanced Prefer = "balanced"
 	PreferCost     Prefer = "cost"
 )
+
+var preferences = []Prefer{PreferSpeed, PreferBalanced, PreferCost}
 
 // Routing is how a provider is chosen.
 type Routing struct {
@@ -200,6 +211,8 @@ const (
 	BudgetWarn  OnExceeded = "warn"
 )
 
+var exceedings = []OnExceeded{BudgetBlock, BudgetWarn}
+
 // Alerts go to a webhook.
 type Alerts struct {
 	Webhook      SecretRef `yaml:"webhook"`
@@ -215,6 +228,8 @@ const (
 	BodiesErrors Bodies = "errors"
 	BodiesNone   Bodies = "none"
 )
+
+var bodies = []Bodies{BodiesAll, BodiesErrors, BodiesNone}
 
 // Log is the request log, JSON Lines.
 type Log struct {

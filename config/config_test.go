@@ -27,10 +27,12 @@ var environment = map[string]string{
 
 func getenv(name string) string { return environment[name] }
 
-// a case of a problems file is a config and the lines that it must give.
-type testCase struct{ name, yaml, want string }
+// a case is a config, in a file of differences a second one, and the lines that
+// must come of it.
+type testCase struct{ name, yaml, to, want string }
 
-// readCases reads "-- name --", the YAML, "-- want --", the lines, and so on.
+// readCases reads "-- name --", the YAML, perhaps "-- to --" and another,
+// "-- want --", the lines, and so on.
 func readCases(t *testing.T, path string) []testCase {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -43,6 +45,8 @@ func readCases(t *testing.T, path string) []testCase {
 		name, mark := strings.CutPrefix(strings.TrimSpace(line), "-- ")
 		name, closed := strings.CutSuffix(name, " --")
 		switch {
+		case mark && closed && name == "to":
+			into = &cases[len(cases)-1].to
 		case mark && closed && name == "want":
 			into = &cases[len(cases)-1].want
 		case mark && closed:
@@ -84,15 +88,25 @@ func report(t *testing.T, yaml string) string {
 // TestProblems holds the exact text, line and column of everything that can be
 // wrong with a file.
 func TestProblems(t *testing.T) {
-	files, err := filepath.Glob("testdata/problems/*.txt")
+	compareCases(t, "testdata/problems/*.txt", func(t *testing.T, c testCase) string { return report(t, c.yaml) })
+}
+
+// compareCases holds what comes of each case of some files.
+func compareCases(t *testing.T, pattern string, outcome func(t *testing.T, c testCase) string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no cases", err)
 	}
 	for _, path := range files {
 		var out strings.Builder
 		for _, c := range readCases(t, path) {
-			got := report(t, c.yaml)
-			out.WriteString("-- " + c.name + " --\n" + c.yaml + "-- want --\n" + got)
+			got := outcome(t, c)
+			out.WriteString("-- " + c.name + " --\n" + c.yaml)
+			if c.to != "" {
+				out.WriteString("-- to --\n" + c.to)
+			}
+			out.WriteString("-- want --\n" + got)
 			if *update {
 				continue
 			}

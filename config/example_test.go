@@ -3,8 +3,10 @@ package config_test
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"anyproxy/config"
@@ -43,6 +45,22 @@ func TestExample(t *testing.T) {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Errorf("the example says that the default is %+v, it is %+v", pair[0], pair[1])
 		}
+	}
+}
+
+// TestExampleNamesTheSchema holds that an editor finds it.
+func TestExampleNamesTheSchema(t *testing.T) {
+	data, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(data), "\n")
+	name, ok := strings.CutPrefix(first, "# yaml-language-server: $schema=")
+	if !ok {
+		t.Fatalf("the example begins with %q", first)
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(example), name)); err != nil {
+		t.Error(err)
 	}
 }
 

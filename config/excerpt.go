@@ -40,22 +40,41 @@ func (s *source) show(at Pos, word string) {
 
 // excerpt is the masked line of a place with a caret under it.
 func (s *source) excerpt(at Pos) string {
-	shown := s.shown[at.Line]
-	if len(shown) == 0 || at.Line > len(s.lines) || len(s.lines[at.Line-1]) > longestExcerpt {
+	if len(s.shown[at.Line]) == 0 || at.Line > len(s.lines) || len(s.lines[at.Line-1]) > longestExcerpt {
 		return ""
 	}
 	line := []rune(strings.ReplaceAll(s.lines[at.Line-1], "\t", " "))
-	visible := make([]bool, len(line))
-	for _, w := range shown {
-		for i := w.start; i < min(w.end, len(line)); i++ {
-			visible[i] = true
-		}
-	}
-	text, column := mask(line, visible)
+	text, column := mask(line, s.visible(at.Line, line))
 	if at.Col > len(column) {
 		return ""
 	}
 	return text + "\n" + strings.Repeat(" ", column[at.Col-1]) + "^"
+}
+
+// text is the lines without the empty one behind the last line break.
+func (s *source) text() []string {
+	if last := len(s.lines) - 1; last >= 0 && s.lines[last] == "" {
+		return s.lines[:last]
+	}
+	return s.lines
+}
+
+// masked is a whole line, 1-based, with everything masked that an excerpt would mask.
+func (s *source) masked(n int) string {
+	line := []rune(strings.ReplaceAll(s.lines[n-1], "\t", " "))
+	text, _ := mask(line, s.visible(n, line))
+	return text
+}
+
+// visible says which characters of a line may be shown.
+func (s *source) visible(n int, line []rune) []bool {
+	visible := make([]bool, len(line))
+	for _, w := range s.shown[n] {
+		for i := w.start; i < min(w.end, len(line)); i++ {
+			visible[i] = true
+		}
+	}
+	return visible
 }
 
 // Between two visible words only punctuation that structures YAML is left as

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -14,25 +15,36 @@ import (
 // MaxFile is the size in bytes of the largest configuration file.
 const MaxFile = 1 << 20
 
-// Load reads the file at path; see Parse. A file that cannot be read is an
-// error that wraps the cause, such as fs.ErrNotExist. A file that holds a
-// secret itself and that others may read is a warning.
-func Load(path string, getenv func(string) string) (*Config, Problems, error) {
+// Document is a configuration file as it stood when it was read.
+type Document struct {
+	Name     string
+	Hash     string  // SHA-256 of the file's bytes, in hexadecimal
+	Config   *Config // nil when there are Problems
+	Problems Problems
+	Warnings Problems
+	source   *source
+}
+
+// Load reads the file at path; see Parse. Its error is that of a file that
+// cannot be read, and wraps the cause, such as fs.ErrNotExist; what is wrong
+// inside is in the Document. A file that holds a secret itself and that others
+// may read has a warning.
+func Load(path string, getenv func(string) string) (*Document, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read config: %w", err)
+		return nil, fmt.Errorf("read config: %w", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("read config: %w", err)
+		return nil, fmt.Errorf("read config: %w", err)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return nil, nil, fmt.Errorf("read config: %w", err)
+		return nil, fmt.Errorf("read config: %w", err)
 	}
 	open := runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0
-	return parse(path, data, getenv, open)
+	return parse(path, data, getenv, open), nil
 }
 
 // Parse reads a configuration, fills in the defaults and checks everything.
@@ -40,24 +52,31 @@ func Load(path string, getenv func(string) string) (*Config, Problems, error) {
 // must be there, and the region of AWS. The error of a bad file is a Problems
 // that holds all of them; otherwise the Problems returned are warnings.
 func Parse(name string, data []byte, getenv func(string) string) (*Config, Problems, error) {
-	return parse(name, data, getenv, false)
+	doc := parse(name, data, getenv, false)
+	if len(doc.Problems) > 0 {
+		return nil, doc.Warnings, doc.Problems
+	}
+	return doc.Config, doc.Warnings, nil
 }
 
-// parse is Parse; open says that others than the owner may read the file.
-func parse(name string, data []byte, getenv func(string) string, open bool) (*Config, Problems, error) {
+// parse reads a Document; open says that others than the owner may read the file.
+func parse(name string, data []byte, getenv func(string) string, open bool) *Document {
+	doc := &Document{Name: name, Hash: fmt.Sprintf("%x", sha256.Sum256(data))}
 	if len(data) > MaxFile {
-		ps := one(Pos{1, 1}, "the file is larger than 1 MiB")
-		ps.finish(name, newSource(nil))
-		return nil, nil, ps
+		doc.source = newSource(nil)
+		doc.Problems = one(Pos{1, 1}, "the file is larger than 1 MiB")
+		doc.Problems.finish(name, doc.source)
+		return doc
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	src := newSource(data)
+	doc.source = newSource(data)
 	root, problems := parseTree(data)
 	if problems != nil {
-		problems.finish(name, src)
-		return nil, nil, problems
+		problems.finish(name, doc.source)
+		doc.Problems = problems
+		return doc
 	}
-	d := &decoder{getenv: getenv, src: src, at: places{}}
+	d := &decoder{getenv: getenv, src: doc.source, at: places{}}
 	c := new(Config)
 	if d.config(root, c) {
 		applyDefaults(c, d.at, getenv)
@@ -67,12 +86,13 @@ func parse(name string, data []byte, getenv func(string) string, open bool) (*Co
 	if open && d.literal.Line > 0 {
 		d.warnings.add(d.literal, "", "a secret stands in this file and others may read it; chmod 600 it, or use env.NAME")
 	}
-	d.problems.finish(name, src)
-	d.warnings.finish(name, src)
-	if len(d.problems) > 0 {
-		return nil, d.warnings, d.problems
+	d.problems.finish(name, doc.source)
+	d.warnings.finish(name, doc.source)
+	doc.Problems, doc.Warnings = d.problems, d.warnings
+	if len(doc.Problems) == 0 {
+		doc.Config = c
 	}
-	return c, d.warnings, nil
+	return doc
 }
 
 // Provider returns the provider of that name, nil when there is none.

@@ -31,7 +31,7 @@ func (v *validator) warn(at place, format string, args ...any) {
 	v.warnings.add(at.Pos, at.key, format, args...)
 }
 
-func checkOneOf[T ~string](v *validator, field *T, values ...T) bool {
+func checkOneOf[T ~string](v *validator, field *T, values []T) bool {
 	known := slices.Contains(values, *field)
 	words := make([]string, len(values))
 	for i, w := range values {
@@ -133,13 +133,13 @@ func (v *validator) required(field any, key string) {
 
 // provider checks one provider; at is where its name stands.
 func (v *validator) provider(p *Provider, at place) {
-	if checkOneOf(v, &p.Type, Anthropic, OpenAI, Bedrock) {
+	if checkOneOf(v, &p.Type, providerTypes) {
 		v.byType(p, at)
 	}
 	if v.at.given(&p.Endpoint) {
 		v.endpoint(p)
 	}
-	checkOneOf(v, &p.Billing, BillingTokens, BillingSubscription)
+	checkOneOf(v, &p.Billing, billings)
 	notNegative(v, &p.MaxConcurrent)
 	notNegative(v, &p.DailyBudget)
 	positive(v, &p.Timeouts.Connect, &p.Timeouts.FirstByte, &p.Timeouts.Idle, &p.Timeouts.Total)
@@ -188,7 +188,7 @@ func (v *validator) endpoint(p *Provider) {
 }
 
 func (v *validator) auth(p *Provider, at place) {
-	if !v.readable(&p.Auth) || p.Auth != "" && !checkOneOf(v, &p.Auth, AuthAPIKey, AuthBearer, AuthBoth, AuthPassthrough, AuthNone) {
+	if !v.readable(&p.Auth) || p.Auth != "" && !checkOneOf(v, &p.Auth, auths) {
 		return
 	}
 	key, hasKey := v.at[&p.APIKey]
@@ -294,8 +294,8 @@ func (v *validator) repeated(m *Model, at place, first map[[3]string]int) {
 
 func (v *validator) policies() {
 	r, t, b, a := &v.c.Routing, &v.c.Retry, &v.c.Budget, &v.c.Alerts
-	checkOneOf(v, &r.Policy, PolicyWeighted, PolicyPriority)
-	checkOneOf(v, &r.Prefer, PreferSpeed, PreferBalanced, PreferCost)
+	checkOneOf(v, &r.Policy, policies)
+	checkOneOf(v, &r.Prefer, preferences)
 	notNegative(v, &r.TPSThreshold)
 	notNegative(v, &r.Affinity, &r.Switchback)
 	positive(v, &r.Deadline)
@@ -307,7 +307,7 @@ func (v *validator) policies() {
 
 	notNegative(v, &b.Daily)
 	v.check(&b.AlertAt, b.AlertAt >= 0 && b.AlertAt <= 100, "must be a percentage, 0 to 100")
-	checkOneOf(v, &b.OnExceeded, BudgetBlock, BudgetWarn)
+	checkOneOf(v, &b.OnExceeded, exceedings)
 
 	v.webhook(&a.Webhook)
 	v.check(&a.FallbackRate, a.FallbackRate >= 0 && a.FallbackRate <= 1, "must be a share, 0 to 1")
@@ -354,7 +354,7 @@ func (v *validator) webhook(r *SecretRef) {
 func (v *validator) rest() {
 	c := v.c
 	notNegative(v, &c.DrainTimeout)
-	checkOneOf(v, &c.Log.Bodies, BodiesAll, BodiesErrors, BodiesNone)
+	checkOneOf(v, &c.Log.Bodies, bodies)
 	positive(v, &c.Log.MaxSize)
 	notNegative(v, &c.Log.Keep)
 	positive(v, &c.State.KeepDays)

@@ -24,6 +24,7 @@ const (
 	EventCredential EventKind = "credential" // Provider refused its key
 	EventBudget     EventKind = "budget"     // a daily limit is near or reached, told by Text
 	EventConfig     EventKind = "config"     // the configuration, told by Text
+	EventOperator   EventKind = "operator"   // a person has done something to Provider, told by Text
 )
 
 // lossyPerSecond is how many events about single requests are kept a second. The

@@ -22,6 +22,10 @@ type Recorder struct {
 	mu        sync.Mutex
 	info      Info
 	draining  bool
+	configAt  time.Time
+	watching  bool
+	reloads   Reloads
+	review    *Review
 	providers []*provider // in the order of the config
 	live      []*Request  // oldest first
 	done      []RequestRecord
@@ -75,7 +79,8 @@ type density struct {
 
 // New returns a Recorder on the given clock.
 func New(now func() time.Time) *Recorder {
-	return &Recorder{now: now, started: now()}
+	at := now()
+	return &Recorder{now: now, started: at, configAt: at}
 }
 
 // SetInfo says what runs.
@@ -83,6 +88,39 @@ func (r *Recorder) SetInfo(i Info) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.info = i
+	r.gen.Add(1)
+}
+
+// SetWatching says that the configuration file is watched.
+func (r *Recorder) SetWatching() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.watching = true
+	r.gen.Add(1)
+}
+
+// SetReview shows a change of the configuration file, nil when none waits.
+func (r *Recorder) SetReview(v *Review) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.review = v
+	r.gen.Add(1)
+}
+
+// Reloaded counts how a changed configuration has ended. One that was applied
+// runs from now on.
+func (r *Recorder) Reloaded(result ReloadResult) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch result {
+	case ReloadApplied:
+		r.reloads.Applied++
+		r.configAt = r.now()
+	case ReloadRejected:
+		r.reloads.Rejected++
+	case ReloadInvalid:
+		r.reloads.Invalid++
+	}
 	r.gen.Add(1)
 }
 
@@ -163,6 +201,7 @@ func (r *Recorder) Snapshot(since uint64) Snapshot {
 
 	r.mu.Lock()
 	s.Version, s.Listen, s.Config = r.info.Version, r.info.Listen, r.info.Config
+	s.ConfigAt, s.Watching, s.Reloads, s.Review = r.configAt, r.watching, r.reloads, r.review
 	s.OK, s.Failed, s.Canceled, s.Saved = r.ok, r.failed, r.canceled, r.saved
 	s.InFlight, s.Draining = len(r.live), r.draining
 	s.Events, s.EventsLost = r.eventsLocked(since)

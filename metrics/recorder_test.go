@@ -298,3 +298,30 @@ func BenchmarkSnapshot(b *testing.B) {
 		r.Snapshot(1 << 60)
 	}
 }
+
+func TestTheLifeOfAConfigurationIsSeen(t *testing.T) {
+	r, c := newRecorder("a")
+	first := r.Snapshot(0)
+	if !first.ConfigAt.Equal(c.t) || first.Review != nil || first.Reloads != (Reloads{}) {
+		t.Errorf("at first: %v %v %v", first.ConfigAt, first.Review, first.Reloads)
+	}
+	r.SetWatching()
+	waiting := &Review{Hash: "1"}
+	r.SetReview(waiting)
+	c.advance(time.Minute)
+	if s := r.Snapshot(0); s.Review != waiting || !s.Watching || s.Generation == first.Generation {
+		t.Errorf("a change waits: %v %v, generation %d", s.Review, s.Watching, s.Generation)
+	}
+	for _, result := range []ReloadResult{ReloadInvalid, ReloadRejected, ReloadInvalid, ReloadRejected, ReloadInvalid} {
+		r.Reloaded(result)
+	}
+	if s := r.Snapshot(0); !s.ConfigAt.Equal(first.ConfigAt) {
+		t.Errorf("the configuration seems to run since %v", s.ConfigAt)
+	}
+	r.Reloaded(ReloadApplied)
+	r.SetReview(nil)
+	s := r.Snapshot(0)
+	if !s.ConfigAt.Equal(c.t) || s.Review != nil || s.Reloads != (Reloads{Applied: 1, Rejected: 2, Invalid: 3}) {
+		t.Errorf("in the end: %v %v %v", s.ConfigAt, s.Review, s.Reloads)
+	}
+}

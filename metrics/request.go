@@ -59,6 +59,13 @@ func (q *Request) Commit(status int) {
 	q.rec.gen.Add(1)
 }
 
+// Charge adds what an attempt has cost, in dollars.
+func (q *Request) Charge(usd float64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.r.Cost += usd
+}
+
 // End records the outcome and returns the finished record. phase is ok, failed
 // or canceled; status is what the client got, 0 for none; err is "" when all
 // went well.

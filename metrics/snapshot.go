@@ -10,6 +10,13 @@ type Snapshot struct {
 	Version string    `json:"version"`
 	Listen  string    `json:"listen"` // host:port that is served
 	Config  string    `json:"config"` // the file's path, or what stands in for one
+	// ConfigAt is when the running configuration was applied.
+	ConfigAt time.Time `json:"config_at"`
+	Watching bool      `json:"watching"` // the file is watched for changes
+	Reloads  Reloads   `json:"reloads"`
+	// Review is the newest change of the file that is not the running
+	// configuration, nil when there is none. It is shared, as it never changes.
+	Review *Review `json:"review,omitempty"`
 	// Generation changes when anything but At has changed since an earlier Snapshot.
 	Generation uint64 `json:"generation"`
 
@@ -30,6 +37,8 @@ type Snapshot struct {
 	// LogDropped counts request log lines that could not be written.
 	LogDropped int64 `json:"log_dropped"`
 	Draining   bool  `json:"draining"`
+
+	Spend *Spend `json:"spend,omitempty"` // nil = nothing has a price
 }
 
 // State of a provider, as a person sees it.
@@ -41,6 +50,7 @@ const (
 	StatePartly   State = "partly"    // some of its models are left out until RetryAt, others are not
 	StateHalfOpen State = "half-open" // its pause is over, no request has succeeded yet
 	StateAuth     State = "auth"      // its key was refused; left out until RetryAt
+	StateHeld     State = "held"      // left out because a person says so, until the same says otherwise
 	StateOff      State = "off"       // configured, but this build or configuration cannot use it
 )
 
@@ -76,6 +86,10 @@ type ProviderView struct {
 	// LastError is the newest failure in words, "" when there was none.
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// Spent is what it has cost today, in dollars, and DailyBudget the limit of
+	// that; 0 = not known, and none.
+	Spent       float64 `json:"spent,omitempty"`
+	DailyBudget float64 `json:"daily_budget,omitempty"`
 
 	// What the choice knows of it. DecodeTPS, TTFT and Speed are those of the
 	// target that was measured last.
@@ -156,6 +170,8 @@ type RequestRecord struct {
 	TTFT     time.Duration `json:"ttft"`   // request came → first content from the upstream that answered; 0 = none
 	TPS      float64       `json:"tps"`    // of the answering attempt; 0 = not known
 	Tokens   Tokens        `json:"tokens"` // of the answering attempt
+	// Cost is what all attempts cost, in dollars; 0 = not known.
+	Cost float64 `json:"cost_usd,omitempty"`
 	// Error says what the client was told, "" when all went well.
 	Error    string   `json:"error,omitempty"`
 	Decision Decision `json:"decision"`

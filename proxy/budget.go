@@ -48,12 +48,50 @@ func (x *exchange) charge(provider, model string, t metrics.Tokens) {
 	if x.key != nil {
 		accounts = append(accounts, keyAccount(x.key.name))
 	}
-	x.s.ledger.Add(cost(p, t), accounts...)
+	usd := cost(p, t)
+	if x.rec != nil {
+		x.rec.Charge(usd)
+	}
+	x.s.ledger.Add(usd, accounts...)
 	x.s.warnOfLimit(everybody, x.rt.Config.Budget.Daily, x.rt.Config.Budget.AlertAt)
 	x.s.warnOfLimit(providerAccount(provider), x.rt.providers[provider].config.DailyBudget, x.rt.Config.Budget.AlertAt)
 	if x.key != nil {
 		x.s.warnOfLimit(keyAccount(x.key.name), x.key.dailyBudget, x.rt.Config.Budget.AlertAt)
 	}
+}
+
+// showSpend fills the money into a Snapshot, where anything has a price.
+func (s *Server) showSpend(rt *Runtime, snap *metrics.Snapshot) {
+	if !rt.priced() {
+		return
+	}
+	spend := &metrics.Spend{Today: s.ledger.Spent(everybody), Limit: rt.Config.Budget.Daily,
+		ResetsAt: snap.At.Add(s.ledger.UntilMidnight()), PerHour: s.ledger.PerHour(everybody)}
+	if left := spend.Limit - spend.Today; spend.PerHour > 0 && left > 0 {
+		hours := left / spend.PerHour
+		if at := snap.At.Add(time.Duration(min(hours, 48) * float64(time.Hour))); at.Before(spend.ResetsAt) {
+			spend.LimitAt = at
+		}
+	}
+	snap.Spend = spend
+	for i := range snap.Providers {
+		p := &snap.Providers[i]
+		p.Spent = s.ledger.Spent(providerAccount(p.Name))
+		if up, ok := rt.providers[p.Name]; ok {
+			p.DailyBudget = up.config.DailyBudget
+		}
+	}
+}
+
+// priced reports whether anything that is served costs something.
+func (rt *Runtime) priced() bool {
+	for i := range rt.Config.Models {
+		m := &rt.Config.Models[i]
+		if up, ok := rt.providers[m.Provider]; ok && m.Price != nil && up.config.Billing != config.BillingSubscription {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Server) warnOfLimit(account string, limit, alertAt float64) {
@@ -85,6 +123,9 @@ func (x *exchange) overBudget() *refusal {
 
 // skip says why a provider must not be asked now, "" when it may be.
 func (x *exchange) skip(provider string) string {
+	if x.s.held.has(provider) {
+		return skipHeld
+	}
 	if limit := x.rt.providers[provider].config.DailyBudget; limit > 0 && x.s.spent(providerAccount(provider), limit) {
 		return "budget spent"
 	}

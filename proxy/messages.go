@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"anyproxy/config"
@@ -110,6 +111,8 @@ func (x *exchange) choose() (*routing.Route, *refusal) {
 	switch {
 	case route.Len() > 0:
 		return route, nil
+	case slices.ContainsFunc(route.Decision.Candidates, func(c metrics.Candidate) bool { return c.Skipped == skipHeld }):
+		return nil, &refusal{statusOverloaded, "every provider for this model is held by the operator", "60"}
 	case len(route.Decision.Candidates) > 0:
 		return nil, x.s.spentRefusal("the daily budget of every provider for this model is spent")
 	case q.Provider != "":

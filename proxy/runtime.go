@@ -94,6 +94,12 @@ func RoutingOptions(c *config.Config) routing.Options {
 	return o
 }
 
+// Shares tells how the new traffic for a model would be shared out if rt served
+// now, as far as upstreams are known. It need not have been applied.
+func (rt *Runtime) Shares(model string) []routing.Share {
+	return routing.New(rt.targets(), rt.state, rt.routing).Shares(model)
+}
+
 // targets leaves out the models of providers that cannot be used.
 func (rt *Runtime) targets() []routing.Target {
 	var out []routing.Target

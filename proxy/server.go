@@ -28,6 +28,7 @@ type Server struct {
 	o       Options
 	ledger  *ledger.Ledger
 	serving atomic.Int64 // model requests
+	held    holds
 }
 
 // Options of a Server.
@@ -156,7 +157,7 @@ func (s *Server) refuse(w http.ResponseWriter, c *call, e *refusal) {
 func (s *Server) event(e metrics.Event) {
 	s.rec.Event(e)
 	level := slog.LevelWarn
-	if e.Kind == metrics.EventReturn {
+	if e.Kind == metrics.EventReturn || e.Kind == metrics.EventOperator {
 		level = slog.LevelInfo
 	}
 	attrs := []slog.Attr{slog.String("provider", e.Provider)}
@@ -169,7 +170,10 @@ func (s *Server) event(e metrics.Event) {
 	if e.For != 0 {
 		attrs = append(attrs, slog.Duration("for", e.For.Round(time.Millisecond)))
 	}
-	attrs = append(attrs, slog.String("request", e.Request), slog.String("why", e.Text))
+	if e.Request != "" {
+		attrs = append(attrs, slog.String("request", e.Request))
+	}
+	attrs = append(attrs, slog.String("why", e.Text))
 	s.logger.LogAttrs(context.Background(), level, string(e.Kind), attrs...)
 }
 
@@ -192,6 +196,10 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 		if p.State == metrics.StateOff {
 			continue
 		}
+		if s.held.has(p.Name) {
+			p.State = metrics.StateHeld
+			continue
+		}
 		st := rt.state.Provider(p.Name, p.Endpoint, snap.At)
 		switch {
 		case st.Refused:
@@ -204,6 +212,7 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 			p.State = metrics.StateHalfOpen
 		}
 	}
+	s.showSpend(rt, &snap)
 	snap.LogDropped = s.log.Dropped()
 	return snap
 }

@@ -2,19 +2,30 @@ package tui
 
 import "math"
 
-// spark draws values as blocks of one row, scaled to the highest of them.
-func (r region) spark(x, y int, values []float64, colour role) {
-	g := r.c.theme.glyphs
+// blocks are values as blocks of one row, scaled to the highest of them.
+func (g *glyphs) blocks(values []float64) []string {
 	top := 0.0
 	for _, v := range values {
 		top = max(top, v)
 	}
+	out := make([]string, len(values))
 	for i, v := range values {
-		if v <= 0 || top == 0 {
-			r.put(x+i, y, g.rise[1], 1, fg(faint))
-			continue
+		out[i] = g.rise[1]
+		if v > 0 {
+			out[i] = g.rise[max(1, int(math.Ceil(v/top*8)))]
 		}
-		r.put(x+i, y, g.rise[max(1, int(math.Ceil(v/top*8)))], 1, fg(colour))
+	}
+	return out
+}
+
+// spark draws values as blocks of one row.
+func (r region) spark(x, y int, values []float64, colour role) {
+	for i, block := range r.c.theme.glyphs.blocks(values) {
+		st := fg(colour)
+		if values[i] <= 0 {
+			st = fg(faint)
+		}
+		r.put(x+i, y, block, 1, st)
 	}
 }
 

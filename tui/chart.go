@@ -18,18 +18,25 @@ func (m *model) paintChart(r region) {
 	if in.h < 2 || in.w < 2*axisWidth {
 		return
 	}
+	m.plotHistory(in, m.shown.Providers, 0)
+}
+
+// plotHistory fills a region with the stacked history of providers, of which
+// the first has the given index, with its scale and its times.
+func (m *model) plotHistory(in region, providers []metrics.ProviderView, first int) {
 	plot := in.sub(axisWidth, 0, in.w-axisWidth-1, in.h-1)
-	stack := stackHistory(m.shown.Providers, plot.w, m.shown.At)
+	span := m.chartSpan()
+	stack := stackHistory(providers, plot.w, span, m.shown.At)
 	top, step := scale(stack.peak(), plot.h)
 	for y := range plot.h {
 		for x := range plot.w {
-			m.paintStack(plot, x, y, stack[x], top)
+			m.paintStack(plot, x, y, stack[x], top, first)
 		}
 	}
 	m.paintLevels(in.sub(0, 0, axisWidth-1, plot.h), top, step)
-	m.paintTimes(in.sub(axisWidth, in.h-1, plot.w, 1))
+	m.paintTimes(in.sub(axisWidth, in.h-1, plot.w, 1), span)
 	if stack.peak() == 0 {
-		quiet := "no tokens in the last " + strconv.Itoa(metrics.HistoryLen/60) + " minutes"
+		quiet := "no tokens in the last " + agoLabel(span)
 		plot.text(max(0, (plot.w-width(quiet))/2), plot.h/2, quiet, fg(dim))
 	}
 }
@@ -43,22 +50,56 @@ func (m *model) paintLevels(r region, top, step float64) {
 		if last-y < 2 {
 			continue
 		}
-		r.right(r.w, y, strconv.Itoa(int(v)), fg(dim))
+		r.right(r.w, y, levelLabel(int(v)), fg(dim))
 		last = y
 	}
 }
 
-// paintTimes labels whole minutes before now.
-func (m *model) paintTimes(r region) {
-	minutes := metrics.HistoryLen / 60
-	for i := minutes; i > 0; i-- {
-		x := r.w - i*r.w/minutes
-		if i < minutes {
+// levelLabel is a whole number within five columns.
+func levelLabel(v int) string {
+	switch {
+	case v < 10_000:
+		return strconv.Itoa(v)
+	case v < 10_000_000:
+		return strconv.Itoa(v/1000) + "k"
+	}
+	return short(int64(v))
+}
+
+// chartSpan is how many seconds the charts show: a program that has just begun
+// would else have an empty one.
+func (m *model) chartSpan() int {
+	up := int(m.shown.At.Sub(m.shown.Started) / time.Second)
+	for _, span := range []int{60, 120} {
+		if up <= span {
+			return span
+		}
+	}
+	return metrics.HistoryLen
+}
+
+// paintTimes labels the seconds or minutes before now.
+func (m *model) paintTimes(r region, span int) {
+	step := 60
+	if span < metrics.HistoryLen {
+		step = span / 4
+	}
+	for at := span; at > 0; at -= step {
+		x := r.w - at*r.w/span
+		if at < span {
 			x-- // over its column
 		}
-		r.text(x, 0, "-"+strconv.Itoa(i)+"m", fg(dim))
+		r.text(x, 0, "-"+agoLabel(at), fg(dim))
 	}
 	r.right(r.w, 0, "now", fg(dim))
+}
+
+// agoLabel is a number of seconds, or of minutes where they are whole: 45s, 5m.
+func agoLabel(seconds int) string {
+	if seconds%60 == 0 {
+		return strconv.Itoa(seconds/60) + "m"
+	}
+	return strconv.Itoa(seconds) + "s"
 }
 
 // legend names the providers in their colours, as many as fit.
@@ -91,10 +132,10 @@ func (s stacked) peak() float64 {
 	return peak
 }
 
-// stackHistory spreads the whole history over w columns. A column always
+// stackHistory spreads the last seconds of the history over w columns. A column always
 // covers the same seconds of the clock, so that the picture moves on and does
 // not flicker.
-func stackHistory(providers []metrics.ProviderView, w int, at time.Time) stacked {
+func stackHistory(providers []metrics.ProviderView, w, seconds int, at time.Time) stacked {
 	s := make(stacked, w)
 	sums := make([]float64, w*len(providers))
 	for x := range s {
@@ -102,7 +143,7 @@ func stackHistory(providers []metrics.ProviderView, w int, at time.Time) stacked
 	}
 	for i, p := range providers {
 		column := make([]float64, w)
-		spread(column, p.History, at.Unix()-1)
+		spread(column, p.History[max(0, len(p.History)-seconds):], at.Unix()-1)
 		for x := range s {
 			s[x][i] = column[x]
 			if i > 0 {
@@ -162,7 +203,7 @@ const empty = -1
 
 // paintStack paints one cell of the chart: eight eighths, each of one provider
 // or empty, of which a cell can show two colours.
-func (m *model) paintStack(plot region, x, y int, sums []float64, top float64) {
+func (m *model) paintStack(plot region, x, y int, sums []float64, top float64, first int) {
 	var eighths [8]int
 	unit := top / float64(plot.h*8)
 	base := (plot.h - 1 - y) * 8
@@ -180,20 +221,20 @@ func (m *model) paintStack(plot region, x, y int, sums []float64, top float64) {
 		return
 	}
 	if !m.theme.coloured() {
-		m.paintShade(plot, x, y, eighths)
+		m.paintShade(plot, x, y, eighths, first)
 		return
 	}
 	split, lower, upper := bestSplit(eighths)
-	st := fg(seriesRole(lower))
+	st := fg(seriesRole(first + lower))
 	if upper != empty && split < 8 {
-		st.bg = seriesRole(upper)
+		st.bg = seriesRole(first + upper)
 	}
 	plot.put(x, y, m.theme.glyphs.rise[split], 1, st)
 }
 
 // paintShade shows a cell of the chart without colour: the shade of the
 // provider that fills most of it, or the level of what is under the edge.
-func (m *model) paintShade(plot region, x, y int, eighths [8]int) {
+func (m *model) paintShade(plot region, x, y int, eighths [8]int, first int) {
 	filled := 0
 	for _, e := range eighths {
 		if e != empty {
@@ -206,7 +247,7 @@ func (m *model) paintShade(plot region, x, y int, eighths [8]int) {
 		return
 	}
 	if filled >= 4 {
-		plot.put(x, y, g.shades[eighths[3]%seriesCount], 1, style{})
+		plot.put(x, y, g.shades[(first+eighths[3])%seriesCount], 1, style{})
 	}
 }
 

@@ -62,6 +62,24 @@ func TestEveryShownStringIsCleaned(t *testing.T) {
 	}
 }
 
+// TestCleaningLeavesTheProxysRecordsAlone: a Snapshot shares the attempts and
+// candidates of requests with the proxy, which reads them at the same time.
+func TestCleaningLeavesTheProxysRecordsAlone(t *testing.T) {
+	const evil = "\x1b[2J"
+	s := busyDay()
+	for i := range s.Requests {
+		s.Requests[i].Decision.Attempts[0].Reason = evil
+		s.Requests[i].Decision.Candidates[0].Skipped = evil
+	}
+	m := testModel(steady(s), 120, 36, trueColorEnv)
+	press(m, "m", "3", "enter")
+	for i := range s.Requests {
+		if d := &s.Requests[i].Decision; d.Attempts[0].Reason != evil || d.Candidates[0].Skipped != evil {
+			t.Fatalf("request %d: %q, %q", i, d.Attempts[0].Reason, d.Candidates[0].Skipped)
+		}
+	}
+}
+
 func FuzzClean(f *testing.F) {
 	for _, s := range nastyNames {
 		f.Add(s)

@@ -10,6 +10,8 @@ func TestNumbers(t *testing.T) {
 		{count(0), "0"}, {count(999), "999"}, {count(1284), "1 284"}, {count(1234567), "1 234 567"}, {count(-1284), "-1 284"},
 		{short(0), "0"}, {short(999), "999"}, {short(1000), "1.0k"}, {short(18240), "18.2k"}, {short(999_949), "999.9k"}, {short(999_950), "1.0M"}, {short(4_800_000_000), "4.8G"},
 		{rate(0), ""}, {rate(0.04), "0.0"}, {rate(71.44), "71.4"}, {rate(999.96), "1.0k"}, {rate(12345), "12.3k"},
+		{levelLabel(0), "0"}, {levelLabel(9999), "9999"}, {levelLabel(50_000), "50k"}, {levelLabel(1_500_000), "1500k"}, {levelLabel(20_000_000), "20.0M"},
+		{dollars(0), ""}, {dollars(0.084), "$0.08"}, {dollars(12.736), "$12.74"}, {dollars(12345), "$12.3k"}, {price(0), ""}, {price(0.084), "$0.084"}, {price(0.00001), "$0.001"}, {price(3.2), "$3.20"},
 		{percent(0), "0%"}, {percent(0.516), "52%"}, {percent(1), "100%"},
 		{took(312*time.Millisecond, 1), "0.3s"}, {took(820*time.Millisecond, 2), "0.82s"}, {took(9996*time.Millisecond, 2), "10.0s"},
 		{took(55100*time.Millisecond, 1), "55.1s"}, {took(123*time.Second, 1), "2m03s"}, {took(64*time.Minute, 1), "1h04m"},

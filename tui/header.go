@@ -18,15 +18,17 @@ type part struct {
 
 func (m *model) paintHeader(r region) {
 	right := m.badge()
+	if len(right) == 0 {
+		if right = m.money(r.w * 2 / 7); len(right) > 0 {
+			right = append(right, span{" ", style{}})
+		}
+	}
 	left := m.headerParts()
 	gap := 0
 	if right.width() > 0 {
 		gap = 1
 	}
 	room := r.w - right.width() - gap
-	if len(right) == 0 {
-		right = m.configNote()
-	}
 	line := fitParts(left, room, m.theme.glyphs)
 	end := r.spans(0, 0, room, line)
 	if w := right.width(); w > 0 && end+w+gap <= r.w {
@@ -174,12 +176,4 @@ func earliestReturn(providers []metrics.ProviderView) time.Time {
 		}
 	}
 	return at
-}
-
-// configNote fills the right end of a header that has room to spare.
-func (m *model) configNote() spans {
-	if m.shown.Config == "" {
-		return nil
-	}
-	return spans{{"config ", fg(dim)}, {m.shown.Config, style{}}, {" ", style{}}}
 }

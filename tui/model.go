@@ -1,7 +1,8 @@
 package tui
 
 import (
-	"fmt"
+	"context"
+	"io"
 	"time"
 
 	"anyproxy/metrics"
@@ -10,10 +11,12 @@ import (
 )
 
 const (
-	busyTick  = 250 * time.Millisecond // while a request runs
-	idleTick  = time.Second
-	hintTime  = 4 * time.Second // how long a hint stays in the footer
-	maxEvents = 1000            // kept, the oldest go
+	busyTick = 250 * time.Millisecond // while a request runs
+	idleTick = time.Second
+	hintTime = 4 * time.Second // how long a hint stays in the footer
+	// maxRows is how many events, lines of the log and finished requests are
+	// kept; the oldest go.
+	maxRows = 1000
 )
 
 // tickMsg asks for the next look at the Source.
@@ -22,43 +25,78 @@ type tickMsg struct{}
 // model is the state of the dashboard. Update changes it and paints what
 // became dirty; view is the finished text.
 type model struct {
-	source  Source
-	now     func() time.Time
-	wash    func(string) string // makes foreign text safe
-	motion  bool
-	stopped <-chan struct{} // closed when nobody waits for a tick any more
+	source   Source
+	logs     Logs
+	actions  Actions
+	readOnly bool
+	now      func() time.Time
+	zone     *time.Location
+	wash     func(string) string // makes foreign text safe
+	motion   bool
+	ctx      context.Context // ends with Run
+	getenv   func(string) string
+	in       io.Reader // the terminal, for the editor
+	out      io.Writer
+	terminal clipboard
+	folder   string // where files are written
 
 	theme  *theme
 	canvas *canvas
 	layout layout
 	dirty  [paneCount]bool
 	view   string
+	// covered says that a popup lies over the screen, also over what is no pane.
+	covered bool
 
 	latest metrics.Snapshot // the newest
-	shown  metrics.Snapshot // what the screen shows: latest, or what was frozen
-	events []metrics.Event  // shown, oldest first
-	newer  []metrics.Event  // those that came while frozen
-	seen   uint64           // Seq of the newest event
-	lost   uint64           // events that the ring overwrote unseen
-	frozen bool
-	step   int   // of the spinner
-	second int64 // whose figures the slow panes show
+	bare   metrics.Snapshot // what the screen shows: latest, or what was frozen
+	shown  metrics.Snapshot // bare, or with names replaced
+	// replace hides names in text while they are masked, nil while they are not.
+	replace func(string) string
+	past    past            // finished requests, more than a Snapshot holds
+	events  []metrics.Event // shown, oldest first
+	lines   []metrics.LogLine
+	newer   []metrics.Event   // those that came while frozen
+	later   []metrics.LogLine // likewise
+	seen    uint64            // Seq of the newest event
+	read    uint64            // Seq of the newest event when the events were last looked at
+	logged  uint64            // Seq of the newest line
+	lost    uint64            // events that the ring overwrote unseen
+	frozen  bool
+	step    int   // of the spinner
+	second  int64 // whose figures the slow panes show
 
-	focus      pane
-	providers  list
-	requests   list
-	eventList  list
-	help       bool
-	asking     bool // whether to quit
+	screen   screen
+	detail   bool // what is selected is shown in full
+	zoomed   bool // the focused pane has the screen
+	scroll   int  // of the detail and the review
+	focus    pane
+	listings [paneCount]listing
+	folds    []fold            // the events as the pane shows them
+	levels   []int             // of lines, those of the chosen level, newest first
+	kind     metrics.EventKind // the only one that the events screen shows, "" = all
+	level    int               // which of logLevels are shown
+	along    int               // columns that the log is moved to the left
+	wrap     bool              // of the log
+	masked   bool
+	review   reviewState
+
+	mode       mode
+	search     string // of the help
+	question   question
 	hint       string
 	hintEnds   time.Time
 	background bool // another window has the keyboard
+	detached   bool // the person leaves and the program goes on
+	panicked   error
 }
 
 func newModel(o Options) *model {
 	ascii := o.ASCII || needsASCII(o.Getenv)
 	m := &model{
-		source: o.Source, now: o.Now, wash: clean, motion: !o.NoMotion,
+		source: o.Source, logs: o.Logs, actions: o.Actions, readOnly: o.ReadOnly || o.Actions == nil,
+		now: o.Now, zone: o.Now().Location(), wash: clean, motion: !o.NoMotion,
+		ctx: context.Background(), getenv: o.Getenv, in: o.In, out: o.Out, folder: o.Folder,
 		theme: newTheme(profileOf(o.Getenv), isLight(o.Getenv), ascii),
 		focus: paneProviders,
 	}
@@ -71,20 +109,21 @@ func newModel(o Options) *model {
 // Init takes the first look.
 func (m *model) Init() tea.Cmd {
 	m.pull()
+	m.read = m.seen
 	m.paint()
 	return m.tick()
 }
 
 // tick waits until the next look is due.
 func (m *model) tick() tea.Cmd {
-	wait, stopped := m.interval(), m.stopped
+	wait, ctx := m.interval(), m.ctx
 	return func() tea.Msg {
 		t := time.NewTimer(wait)
 		defer t.Stop()
 		select {
 		case <-t.C:
 			return tickMsg{}
-		case <-stopped:
+		case <-ctx.Done():
 			return nil
 		}
 	}
@@ -112,6 +151,12 @@ func (m *model) Update(msg tea.Msg) (cmd tea.Cmd) {
 		m.soil()
 	case tea.BlurMsg:
 		m.background = true
+	case doneMsg:
+		m.pull() // what was done shows at once
+		m.tell(m.wash(msg.text))
+	case panicMsg:
+		m.panicked = msg.err
+		cmd = tea.Quit
 	}
 	m.paint()
 	return cmd
@@ -121,38 +166,74 @@ func (m *model) Update(msg tea.Msg) (cmd tea.Cmd) {
 func (m *model) pull() {
 	s := m.source.Snapshot(m.seen)
 	cleanSnapshot(&s, m.wash)
+	s.Requests = m.past.merge(s.Requests, m.wash)
 	news := m.take(s.Events)
 	m.lost += s.EventsLost
+	lines := m.pullLines()
 	changed := s.Generation != m.latest.Generation
 	m.latest = s
+	m.follow(s.Review)
 	if m.hint != "" && !m.now().Before(m.hintEnds) {
 		m.hint = ""
 		m.soil(paneFooter)
 	}
 	if m.frozen {
-		m.soil(paneHeader, paneRequests)
+		m.soil(paneHeader, paneTabs, paneRequests, paneLogs)
 		return
 	}
 	if m.background && !changed && s.InFlight == 0 {
 		return
 	}
-	moved := len(s.Providers) != len(m.shown.Providers)
-	m.shown = s
+	moved := len(s.Providers) != len(m.shown.Providers) || (s.Spend == nil) != (m.shown.Spend == nil)
+	m.present(s)
 	if moved {
+		m.unsettle(paneProviders)
 		m.relayout()
 	}
 	m.soil(paneHeader)
 	if changed || s.InFlight > 0 {
-		m.soil(paneRequests)
+		m.unsettle(paneRequests)
 		m.step++
 	}
 	if news {
-		m.soil(paneEvents)
+		m.unsettle(paneEvents)
+	}
+	if lines {
+		m.unsettle(paneLogs)
+	}
+	if changed || news {
+		m.soil(paneTabs)
 	}
 	if second := s.At.Unix(); second != m.second {
 		m.second = second
-		m.soil(paneChart, paneProviders)
+		m.unsettle(paneProviders)
+		m.soil(paneChart, paneSpend, paneReview)
 	}
+	if m.screen == providersScreen || changed || s.InFlight > 0 {
+		m.soil(paneDetail)
+	}
+}
+
+// pullLines takes what the log has told since and reports whether that changes
+// the pane.
+func (m *model) pullLines() bool {
+	if m.logs == nil {
+		return false
+	}
+	lines := m.logs.Lines(m.logged)
+	if len(lines) == 0 {
+		return false
+	}
+	m.logged = lines[len(lines)-1].Seq
+	for i := range lines {
+		lines[i].Level, lines[i].Text = m.wash(lines[i].Level), m.wash(lines[i].Text)
+	}
+	if m.frozen {
+		m.later = keepLast(append(m.later, lines...), maxRows)
+		return false
+	}
+	m.lines = keepLast(append(m.lines, lines...), maxRows)
+	return true
 }
 
 // take keeps new events and reports whether there were any to show.
@@ -162,90 +243,19 @@ func (m *model) take(news []metrics.Event) bool {
 	}
 	m.seen = news[len(news)-1].Seq
 	if m.frozen {
-		m.newer = keepLast(append(m.newer, news...), maxEvents)
+		m.newer = keepLast(append(m.newer, news...), maxRows)
 		return false
 	}
-	m.events = keepLast(append(m.events, news...), maxEvents)
+	m.events = keepLast(append(m.events, news...), maxRows)
 	return true
 }
 
 // keepLast copies, so that what is dropped can be freed.
-func keepLast(events []metrics.Event, n int) []metrics.Event {
-	if len(events) <= n {
-		return events
+func keepLast[T any](rows []T, n int) []T {
+	if len(rows) <= n {
+		return rows
 	}
-	return append([]metrics.Event(nil), events[len(events)-n:]...)
-}
-
-// keys handles a key message. Several characters that were typed fast arrive
-// as one; pasted ones are not commands.
-func (m *model) keys(msg tea.KeyMsg) tea.Cmd {
-	if msg.Paste {
-		return nil
-	}
-	if msg.Type != tea.KeyRunes || msg.Alt {
-		return m.key(msg.String())
-	}
-	for _, r := range msg.Runes {
-		if cmd := m.key(string(r)); cmd != nil {
-			return cmd
-		}
-	}
-	return nil
-}
-
-func (m *model) key(name string) tea.Cmd {
-	do := actionOf(name)
-	if m.asking && do != actQuit {
-		m.asking = false
-		m.soil(paneFooter)
-		if do == actBack {
-			return nil
-		}
-	}
-	switch do {
-	case actQuit:
-		return m.quit()
-	case actUp:
-		m.move(-1)
-	case actDown:
-		m.move(1)
-	case actNextPane:
-		m.focusNext(1)
-	case actPreviousPane:
-		m.focusNext(-1)
-	case actFreeze:
-		m.freeze()
-	case actHelp:
-		m.help = !m.help
-		m.soil()
-	case actBack:
-		if m.help {
-			m.help = false
-			m.soil()
-		}
-	case noAction:
-		// Suspending would stop the whole process, the proxy with it.
-		if name == "ctrl+z" {
-			m.tell("ctrl+z would stop the proxy too; q quits")
-		}
-	}
-	return nil
-}
-
-// quit asks first while requests run.
-func (m *model) quit() tea.Cmd {
-	if m.asking || m.latest.InFlight == 0 {
-		return tea.Quit
-	}
-	m.asking = true
-	m.soil(paneFooter)
-	return nil
-}
-
-// question is what quit asks.
-func (m *model) question() string {
-	return fmt.Sprintf("%d running: q again to quit, esc", m.latest.InFlight)
+	return append([]T(nil), rows[len(rows)-n:]...)
 }
 
 func (m *model) tell(hint string) {
@@ -257,9 +267,11 @@ func (m *model) tell(hint string) {
 func (m *model) freeze() {
 	m.frozen = !m.frozen
 	if !m.frozen {
-		m.events = keepLast(append(m.events, m.newer...), maxEvents)
-		m.newer = nil
-		m.shown = m.latest
+		m.events = keepLast(append(m.events, m.newer...), maxRows)
+		m.lines = keepLast(append(m.lines, m.later...), maxRows)
+		m.newer, m.later = nil, nil
+		m.present(m.latest)
+		m.unsettle()
 		m.relayout()
 	}
 	m.soil()
@@ -268,50 +280,12 @@ func (m *model) freeze() {
 // newerRequests counts the requests that came after the screen was frozen.
 func (m *model) newerRequests() int {
 	n := 0
-	for _, r := range m.latest.Requests {
-		if r.Time.After(m.shown.At) {
+	for i := range m.latest.Requests {
+		if m.latest.Requests[i].Time.After(m.shown.At) {
 			n++
 		}
 	}
 	return n
-}
-
-// rows returns the selection of a pane, the number of its rows and their identities.
-func (m *model) rows(p pane) (*list, int, func(int) string) {
-	switch p {
-	case paneRequests:
-		return &m.requests, len(m.shown.Requests), func(i int) string { return m.shown.Requests[i].ID }
-	case paneEvents:
-		folds := foldEvents(m.events)
-		return &m.eventList, len(folds), func(i int) string { return fmt.Sprint(folds[i].first) }
-	}
-	return &m.providers, len(m.shown.Providers), func(i int) string { return m.shown.Providers[i].Name }
-}
-
-func (m *model) move(d int) {
-	l, n, id := m.rows(m.focus)
-	l.move(d, n, id)
-	m.soil(m.focus)
-}
-
-var focusOrder = []pane{paneProviders, paneRequests, paneEvents}
-
-// focusNext goes round the panes that are on screen.
-func (m *model) focusNext(d int) {
-	at := 0
-	for i, p := range focusOrder {
-		if p == m.focus {
-			at = i
-		}
-	}
-	for range focusOrder {
-		at = (at + d + len(focusOrder)) % len(focusOrder)
-		if next := focusOrder[at]; !m.layout.at[next].empty() {
-			m.soil(m.focus, next)
-			m.focus = next
-			return
-		}
-	}
 }
 
 func (m *model) resize(w, h int) {
@@ -323,8 +297,11 @@ func (m *model) resize(w, h int) {
 // relayout places the panes anew. A focused pane that has no place any more
 // hands the focus on.
 func (m *model) relayout() {
-	m.layout = newLayout(m.canvas.w, m.canvas.h, len(m.shown.Providers))
-	if m.layout.at[m.focus].empty() {
+	m.layout = newLayout(arrangement{
+		w: m.canvas.w, h: m.canvas.h, screen: m.screen, detail: m.detail, zoomed: m.zoomed, focus: m.focus,
+		providers: len(m.shown.Providers), spend: m.shown.Spend != nil,
+	})
+	if m.screen == overview && !m.zoomed && m.layout.at[m.focus].empty() {
 		m.focusNext(1)
 	}
 	m.canvas.region(rect{w: m.canvas.w, h: m.canvas.h}).clear()
@@ -345,21 +322,29 @@ func (m *model) soil(panes ...pane) {
 
 var painters = [paneCount]func(*model, region){
 	paneHeader:    (*model).paintHeader,
+	paneTabs:      (*model).paintTabs,
 	paneChart:     (*model).paintChart,
 	paneProviders: (*model).paintProviders,
 	paneRequests:  (*model).paintRequests,
 	paneEvents:    (*model).paintEvents,
+	paneSpend:     (*model).paintSpend,
+	paneDetail:    (*model).paintDetail,
+	paneReview:    (*model).paintReview,
+	paneLogs:      (*model).paintLogs,
 	paneFooter:    (*model).paintFooter,
 }
 
-// paint paints the dirty panes. The help lies on top, so all are painted under it.
+// paint paints the dirty panes. A popup lies on top, so all are painted under it.
 func (m *model) paint() {
 	if m.dirty == [paneCount]bool{} {
 		return
 	}
-	if m.help {
+	popup := popups[m.mode]
+	if popup != nil || m.covered {
+		m.canvas.region(rect{w: m.canvas.w, h: m.canvas.h}).clear()
 		m.soil()
 	}
+	m.covered = popup != nil
 	for p, paint := range painters {
 		if r := m.layout.at[p]; m.dirty[p] && !r.empty() {
 			on := m.canvas.region(r)
@@ -368,22 +353,23 @@ func (m *model) paint() {
 		}
 	}
 	m.dirty = [paneCount]bool{}
-	if m.help {
-		m.paintHelp()
+	if popup != nil {
+		popup(m)
 	}
 	m.view = m.canvas.encode()
 }
 
 // open draws the frame of a pane, or its rule, and returns the inside.
 func (m *model) open(r region, p pane, title string, note spans) region {
+	focused := p == m.focus && len(m.focusOrder()) > 1
 	if m.layout.framed {
-		return r.frame(title, note, p == m.focus)
+		return r.frame(title, note, focused)
 	}
-	return r.ruled(title, note, p == m.focus)
+	return r.ruled(title, note, focused)
 }
 
 // clock is the time of day in the zone of the user.
-func (m *model) clock(t time.Time) string { return t.In(m.now().Location()).Format(time.TimeOnly) }
+func (m *model) clock(t time.Time) string { return t.In(m.zone).Format(time.TimeOnly) }
 
 // seriesRole is the colour of the provider at an index of the config.
 func seriesRole(i int) role { return series + role(i%seriesCount) }

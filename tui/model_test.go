@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -33,30 +34,46 @@ func idle() metrics.Snapshot {
 
 func TestQuitAsksOnlyWhileRequestsRun(t *testing.T) {
 	tests := []struct {
-		name string
-		snap metrics.Snapshot
-		keys []string
-		want bool
+		name  string
+		snap  metrics.Snapshot
+		keys  []string
+		quits bool
+		asked string // of the proxy
 	}{
-		{"idle", idle(), []string{"q"}, true},
-		{"idle, ctrl+c", idle(), []string{"ctrl+c"}, true},
-		{"busy", busyDay(), []string{"q"}, false},
-		{"busy, twice", busyDay(), []string{"q", "q"}, true},
-		{"busy, ctrl+c twice", busyDay(), []string{"ctrl+c", "ctrl+c"}, true},
-		{"busy, escaped", busyDay(), []string{"q", "esc"}, false},
-		{"busy, escaped and asked again", busyDay(), []string{"q", "esc", "q"}, false},
-		{"busy, another key between", busyDay(), []string{"q", "down", "q"}, false},
-		{"typed fast", busyDay(), []string{"qq"}, true},
-		{"other keys", idle(), []string{"x", "1", "ctrl+z", "esc", "?", "tab"}, false},
+		{"idle", idle(), []string{"q"}, true, ""},
+		{"idle, ctrl+c", idle(), []string{"ctrl+c"}, true, ""},
+		{"busy", busyDay(), []string{"q"}, false, ""},
+		{"busy, wait", busyDay(), []string{"q", "w"}, false, "drain false"},
+		{"busy, q again", busyDay(), []string{"q", "q"}, false, "drain false"},
+		{"busy, now", busyDay(), []string{"q", "n"}, false, "drain true"},
+		{"busy, ctrl+c twice", busyDay(), []string{"ctrl+c", "ctrl+c"}, false, "drain true"},
+		{"busy, detach", busyDay(), []string{"q", "d"}, true, ""},
+		{"busy, escaped", busyDay(), []string{"q", "esc"}, false, ""},
+		{"busy, escaped and asked again", busyDay(), []string{"q", "esc", "q"}, false, ""},
+		{"busy, another key between", busyDay(), []string{"q", "down", "q"}, false, ""},
+		{"typed fast", busyDay(), []string{"qw"}, false, "drain false"},
+		{"from the help", busyDay(), []string{"?", "ctrl+c", "n"}, false, "drain true"},
+		{"from the filter", busyDay(), []string{"/", "q", "ctrl+c", "n"}, false, "drain true"},
+		{"other keys", idle(), []string{"x", "1", "esc", "?", "tab"}, false, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := testModel(steady(tt.snap), 120, 36, trueColorEnv)
-			if got := quits(press(m, tt.keys...)); got != tt.want {
-				t.Errorf("quits: %v, want %v", got, tt.want)
+			did := &recorder{}
+			m := modelOf(Options{Source: steady(tt.snap), Actions: did}, 120, 36, trueColorEnv)
+			msg := do(press(m, tt.keys...))
+			if _, quits := msg.(tea.QuitMsg); quits != tt.quits || did.all() != tt.asked {
+				t.Errorf("quits: %v, asked the proxy for %q; want %v, %q", quits, did.all(), tt.quits, tt.asked)
 			}
 		})
 	}
+}
+
+// do runs a command as Bubble Tea would.
+func do(cmd tea.Cmd) tea.Msg {
+	if cmd == nil {
+		return nil
+	}
+	return cmd()
 }
 
 func TestPastedTextIsNoCommand(t *testing.T) {
@@ -66,19 +83,17 @@ func TestPastedTextIsNoCommand(t *testing.T) {
 	}
 }
 
-func TestSuspendIsExplainedAndNotDone(t *testing.T) {
+func TestHintsFade(t *testing.T) {
 	now := noon
-	m := testModel(steady(idle()), 120, 36, trueColorEnv)
+	m := testModel(steady(idle()), 120, 36, looks["none"])
 	m.now = func() time.Time { return now }
-	if cmd := press(m, "ctrl+z"); cmd != nil {
-		t.Fatalf("ctrl+z does %T", cmd())
-	}
-	if !strings.Contains(text(m), "ctrl+z would stop the proxy") {
+	press(m, "t")
+	if !strings.Contains(text(m), "colour is off") {
 		t.Error("no hint")
 	}
 	now = now.Add(hintTime)
 	m.Update(tickMsg{})
-	if strings.Contains(text(m), "ctrl+z") {
+	if strings.Contains(text(m), "colour is off") {
 		t.Error("the hint stays")
 	}
 }
@@ -128,20 +143,20 @@ func TestSelectionStaysWithItsRow(t *testing.T) {
 	s := busyDay()
 	m := testModel(fakeSource{func(since uint64) metrics.Snapshot { return steady(s).Snapshot(since) }}, 160, 45, trueColorEnv)
 	press(m, "tab", "down", "j", "down", "k")
-	if got := m.requests.id; got != "r18" {
-		t.Fatalf("selected %q, want r18", got)
+	if got := m.listings[paneRequests].id; got != "req_00000r18" {
+		t.Fatalf("selected %q, want req_00000r18", got)
 	}
 	s.Requests = append([]metrics.RequestRecord{{ID: "r21", Time: noon}, {ID: "r22", Time: noon}}, s.Requests...)
 	s.Generation++
 	m.Update(tickMsg{})
-	if m.requests.id != "r18" || m.requests.index != 4 {
-		t.Errorf("selected %q at %d, want r18 at 4", m.requests.id, m.requests.index)
+	if m.listings[paneRequests].id != "req_00000r18" || m.list(paneRequests).index != 4 {
+		t.Errorf("selected %q at %d, want req_00000r18 at 4", m.listings[paneRequests].id, m.list(paneRequests).index)
 	}
 	s.Requests = s.Requests[:3]
 	s.Generation++
 	m.Update(tickMsg{})
-	if m.requests.index != 2 {
-		t.Errorf("its row is gone: selected index %d, want the last, 2", m.requests.index)
+	if m.list(paneRequests).index != 4 {
+		t.Errorf("its row is gone: selected index %d, want the same place, 4", m.list(paneRequests).index)
 	}
 }
 
@@ -157,7 +172,7 @@ func TestListScrollsToTheSelection(t *testing.T) {
 	for range 40 {
 		press(m, "up")
 	}
-	if !strings.Contains(text(m), "zai 429 0.3s → anthropic") {
+	if !strings.Contains(text(m), "zai 429 → anthropic") {
 		t.Errorf("the first request is selected but not to be seen:\n%s", text(m))
 	}
 }
@@ -185,56 +200,64 @@ func TestFocusGoesRoundThePanesOnScreen(t *testing.T) {
 	}
 }
 
+// places are all that m.place can return.
+var places = []place{atOverview, atProviders, atProvider, atRequests, atRequest, atEvents, atConfig, atLogs}
+
 func TestHelpAndFooterNameEveryKey(t *testing.T) {
 	for _, g := range []*glyphs{&unicodeGlyphs, &asciiGlyphs} {
-		help := map[string][]string{}
-		for _, l := range helpLines(g) {
-			help[l.text] = strings.Fields(l.keys)
-		}
-		footer := map[string]string{}
-		for _, l := range footerLines(g) {
-			footer[l.text] = l.keys
-		}
-		for _, b := range keymap {
-			for i, k := range b.keys {
-				if actionOf(k) != b.action {
-					t.Errorf("%q does action %d, the table says %d", k, actionOf(k), b.action)
+		for _, at := range places {
+			help := map[string]string{}
+			own, everywhere := helpLines(at, false, g)
+			for _, l := range append(own, everywhere...) {
+				help[l.text] += " " + l.keys + " "
+			}
+			taken := map[string]string{}
+			for _, b := range keymap {
+				if b.at&at == 0 {
+					continue
 				}
-				if !contains(help[b.help], g.key(k)) {
-					t.Errorf("the help does not name %q for %q", g.key(k), b.help)
-				}
-				if b.footer != "" && (i == 0 || !b.first) && !strings.Contains(footer[b.footer], g.key(k)) {
-					t.Errorf("the footer does not name %q for %q", g.key(k), b.footer)
+				for _, k := range b.keys {
+					if before := taken[k]; before != "" && actionOf(k, at) != b.action && b.at != anywhere {
+						t.Errorf("place %b: %q is taken for %q and %q", at, k, before, b.help)
+					}
+					taken[k] += b.help
+					if name := g.key(k); !strings.Contains(help[b.help], " "+name+" ") && len(b.keys) <= 4 {
+						t.Errorf("place %b: the help does not name %q for %q", at, name, b.help)
+					}
 				}
 			}
 		}
 	}
-	m := testModel(steady(busyDay()), 100, 30, trueColorEnv)
+	m := testModel(steady(busyDay()), 160, 60, trueColorEnv)
 	press(m, "?")
-	for _, l := range helpLines(m.theme.glyphs) {
+	own, everywhere := helpLines(atOverview, false, m.theme.glyphs)
+	for _, l := range append(own, everywhere...) {
 		if !strings.Contains(text(m), l.keys) || !strings.Contains(text(m), l.text) {
 			t.Errorf("the help on screen lacks %q %q", l.keys, l.text)
 		}
 	}
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
+func TestReadOnlyScreensNameNoActions(t *testing.T) {
+	for _, at := range places {
+		for _, l := range footerLines(at, true, &unicodeGlyphs) {
+			for _, b := range keymap {
+				if b.acts && b.footer == l.text {
+					t.Errorf("place %b: the footer offers %q", at, l.text)
+				}
+			}
 		}
 	}
-	return false
 }
 
 func TestTickIsFastOnlyWhileARequestRuns(t *testing.T) {
-	stopped := make(chan struct{})
-	close(stopped)
+	over, stop := context.WithCancel(t.Context())
+	stop()
 	for _, inFlight := range []int{0, 3} {
 		s := busyDay()
 		s.InFlight = inFlight
 		m := testModel(steady(s), 80, 24, trueColorEnv)
-		m.stopped = stopped
+		m.ctx = over
 		want := idleTick
 		if inFlight > 0 {
 			want = busyTick
@@ -288,51 +311,79 @@ func TestPartialPaintingEqualsPaintingAll(t *testing.T) {
 			s = randomSnapshot(r)
 			s.At = noon.Add(time.Duration(r.IntN(1e6)) * time.Second)
 			m.Update(tickMsg{})
-			press(m, keymap[r.IntN(len(keymap)-1)].keys[0])
+			do(press(m, pressable[r.IntN(len(pressable))]))
 		}
 		partial := m.view
 		m.canvas = newCanvas(m.canvas.w, m.canvas.h, m.theme)
 		m.soil()
 		m.paint()
-		if !m.frozen && partial != m.view && !m.help {
-			t.Fatalf("painted in parts:\n%s\nat once:\n%s", ansi.Strip(partial), ansi.Strip(m.view))
+		if !m.frozen && partial != m.view {
+			parts, once := strings.Split(partial, "\n"), strings.Split(m.view, "\n")
+			for y := range min(len(parts), len(once)) {
+				if parts[y] != once[y] {
+					t.Errorf("row %d painted in parts: %q\nat once: %q", y, parts[y], once[y])
+				}
+			}
 		}
 	}
 }
 
+// pressable are the keys of the table but those that leave, and some letters.
+var pressable = func() []string {
+	keys := []string{"a", "z", "7", "!", ">", "backspace", "é"}
+	for _, b := range keymap {
+		if b.action != actQuit && b.action != actDetach && b.action != actExport {
+			keys = append(keys, b.keys...)
+		}
+	}
+	return keys
+}()
+
+// FuzzUpdate plays any sequence of keys, sizes, ticks and snapshots. Nothing is
+// asked of the proxy but as the answer to a question or on the review.
 func FuzzUpdate(f *testing.F) {
 	f.Add(uint64(1), []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c"))
 	f.Add(uint64(2), []byte("qqqq????\t\t\t\t    jjjjkkkk"))
+	f.Add(uint64(3), []byte("the quick brown fox jumps over the lazy dog"))
 	f.Fuzz(func(t *testing.T, seed uint64, moves []byte) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		s := randomSnapshot(r)
-		m := testModel(fakeSource{func(uint64) metrics.Snapshot { return s }}, 20+r.IntN(200), 5+r.IntN(60), trueColorEnv)
-		if len(moves) > 60 {
-			moves = moves[:60]
+		did := &recorder{}
+		m := modelOf(Options{Source: fakeSource{func(uint64) metrics.Snapshot { return s }}, Logs: randomLog(r), Actions: did},
+			20+r.IntN(200), 5+r.IntN(60), trueColorEnv)
+		if len(moves) > 80 {
+			moves = moves[:80]
 		}
 		for _, b := range moves {
 			var cmd tea.Cmd
-			asked := m.asking
-			switch n := int(b) % 16; {
-			case n < len(keymap):
-				cmd = m.Update(keyMsg(keymap[n].keys[int(b)/16%len(keymap[n].keys)]))
-			case n == 12:
+			before, was, at := did.all(), m.mode, m.place()
+			switch n := r.IntN(16); n {
+			case 0:
 				m.Update(tea.WindowSizeMsg{Width: r.IntN(260), Height: r.IntN(90)})
-			case n == 13:
+			case 1:
 				m.Update(tea.BlurMsg{})
-			case n == 14:
+			case 2:
 				m.Update(tea.FocusMsg{})
-			default:
+			case 3:
 				s = randomSnapshot(r)
 				m.Update(tickMsg{})
+			default:
+				cmd = m.Update(keyMsg(pressable[(int(b)+n)%len(pressable)]))
 			}
-			if cmd != nil && !asked && m.latest.InFlight > 0 {
-				t.Fatal("quits without asking")
+			if cmd != nil {
+				if msg := cmd(); msg != nil {
+					if _, quits := msg.(tea.QuitMsg); !quits {
+						m.Update(msg)
+					}
+				}
+			}
+			if did.all() != before && was != asking && at != atConfig {
+				t.Fatalf("%s without a question", did.all())
 			}
 			checkFrame(t, m.view, m.canvas.w, max(1, m.canvas.h))
-			for _, p := range focusOrder {
-				m.syncSelection(p)
-				if l, n, _ := m.rows(p); l.index < 0 || l.index > max(0, n-1) {
+			for _, p := range []pane{paneProviders, paneRequests, paneEvents, paneLogs} {
+				l := m.list(p)
+				if _, n, _ := m.rows(p); l.index < 0 || l.index > max(0, n-1) {
 					t.Fatalf("pane %d: row %d of %d selected", p, l.index, n)
 				}
 			}

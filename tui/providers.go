@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,25 +19,32 @@ const (
 	colFly
 	colOK
 	colErr
+	colBreaker
+	colRoom
 	colWeight
 	colShare
 	colPercent
+	colToday
 )
 
-// providerColumns leave in this order: weight, p95, ok, spark, fly, ttft, err, share.
+// providerColumns leave in this order: room, breaker, weight, p95, ok, the bar of the share,
+// spark, ttft, fly, err, today, share.
 var providerColumns = []column{
 	colProvider: {title: "PROVIDER", width: 12, flex: 1, most: 24},
 	colState:    {title: "STATE", width: 14, drop: 1},
 	colTPS:      {title: "TOK/S", width: 6, right: true, drop: 2},
-	colSpark:    {title: "LAST 2 MIN", width: 10, drop: 8, flex: 5},
-	colTTFT:     {title: "TTFT p50", brief: "TTFT", width: 6, right: true, drop: 6, flex: 1, most: 8},
-	colP95:      {title: "p95", width: 6, right: true, drop: 10},
-	colFly:      {title: "FLY", width: 3, right: true, drop: 7},
+	colSpark:    {title: "LAST 2 MIN", width: 10, drop: 7, flex: 5},
+	colTTFT:     {title: "TTFT p50", brief: "TTFT", width: 5, right: true, drop: 6, flex: 1, most: 8},
+	colP95:      {title: "p95", width: 5, right: true, drop: 10},
+	colFly:      {title: "FLY", width: 3, right: true, drop: 6},
 	colOK:       {title: "OK", width: 6, right: true, drop: 9},
 	colErr:      {title: "ERR", width: 4, right: true, drop: 5},
+	colBreaker:  {title: "BREAKER", width: 9, drop: 12},
+	colRoom:     {title: "ROOM", width: 4, right: true, drop: 13},
 	colWeight:   {title: "WEIGHT", brief: "W", width: 5, right: true, drop: 11, flex: 1, most: 6},
-	colShare:    {title: "SHARE OF TRAFFIC", brief: "SHARE", width: 9, drop: 4, flex: 1, most: 14},
-	colPercent:  {width: 4, right: true, drop: 3},
+	colShare:    {title: "SHARE OF TRAFFIC", brief: "SHARE", width: 9, drop: 8, flex: 1, most: 14},
+	colPercent:  {brief: "SHARE", width: 5, right: true, drop: 3},
+	colToday:    {title: "TODAY", width: 7, right: true, drop: 5},
 }
 
 // sparkSeconds is the span of the column LAST 2 MIN.
@@ -47,29 +55,56 @@ func (m *model) paintProviders(r region) {
 		m.paintCompactProviders(r)
 		return
 	}
-	providers := m.shown.Providers
-	note := spans{{fmt.Sprintf("%d of %d ready", readyCount(providers), len(providers)), fg(dim)}}
-	in := m.open(r, paneProviders, "Providers", note)
-	if len(providers) == 0 {
-		in.text(2, 0, "no providers", fg(dim))
+	in := m.open(r, paneProviders, "Providers", m.providersNote())
+	l, n, _ := m.rows(paneProviders)
+	if n == 0 {
+		m.paintNothing(in.sub(1, 0, in.w-1, in.h), paneProviders, len(m.shown.Providers) > 0, "no providers")
 		return
 	}
-	cols := place(providerColumns, in.w-4)
+	cols := placeColumns(m.providerColumns(), in.w-4)
+	m.sortMark(paneProviders, cols)
 	in.head(3, 0, cols)
-	m.syncSelection(paneProviders)
-	first := m.providers.window(len(providers), in.h-1)
-	for y := 1; y < in.h && first < len(providers); y++ {
-		m.paintProvider(in, y, first, cols)
-		if first == m.providers.index && m.focus == paneProviders {
+	m.list(paneProviders)
+	order := m.listings[paneProviders].order
+	first := l.window(n, in.h-1)
+	for y := 1; y < in.h && first < n; y++ {
+		m.paintProvider(in, y, order[first], cols)
+		if first == l.index && m.focus == paneProviders {
 			m.markRow(in, y)
 		}
 		first++
 	}
 }
 
-func (m *model) syncSelection(p pane) {
-	l, n, id := m.rows(p)
-	l.sync(n, id)
+// providerColumns leaves out what no provider has: money where nothing costs
+// any, a breaker or the room in a rate limit where none is known.
+func (m *model) providerColumns() []column {
+	cols := slices.Clone(providerColumns)
+	cols[colToday].absent = m.shown.Spend == nil
+	cols[colBreaker].absent, cols[colRoom].absent = true, true
+	for i := range m.shown.Providers {
+		p := &m.shown.Providers[i]
+		cols[colBreaker].absent = cols[colBreaker].absent && p.Breaker == ""
+		cols[colRoom].absent = cols[colRoom].absent && !knowsRoom(p.Breaker, p.Headroom)
+	}
+	return cols
+}
+
+// knowsRoom reports whether a provider has told how much of its rate limit is
+// left; the figure stands at 1 where it has not, and at 0 without a breaker
+// where nobody has looked.
+func knowsRoom(b metrics.Breaker, headroom float64) bool { return b != "" && headroom < 1 }
+
+func (m *model) providersNote() spans {
+	if note := m.filterNote(paneProviders); note != nil {
+		return note
+	}
+	providers := m.shown.Providers
+	note := spans{{fmt.Sprintf("%d of %d ready", readyCount(providers), len(providers)), fg(dim)}}
+	if by := m.sortedBy(paneProviders); by != "" {
+		note = append(note, span{", by " + by, fg(dim)})
+	}
+	return note
 }
 
 func (m *model) paintProvider(in region, y, i int, cols []placed) {
@@ -91,7 +126,7 @@ func (m *model) paintProvider(in region, y, i int, cols []placed) {
 		case colProvider:
 			in.cell(3, y, c, p.Name, name)
 		case colState:
-			state := g.state(p.State)
+			state := g.standing(p)
 			in.cell(3, y, c, state.sign+" "+stateWord(p, m.shown.At), fg(state.role))
 		case colTPS:
 			in.cell(3, y, c, orDash(rate(p.TPS), g), ifAny(p.TPS, strong(plain)))
@@ -109,45 +144,49 @@ func (m *model) paintProvider(in region, y, i int, cols []placed) {
 			number(c, p.OK, style{})
 		case colErr:
 			number(c, p.Failed, fg(warn))
+		case colBreaker:
+			in.cell(3, y, c, string(p.Breaker), fg(breakerRole(p.Breaker)))
+		case colRoom:
+			if knowsRoom(p.Breaker, p.Headroom) {
+				in.cell(3, y, c, percent(p.Headroom), fg(roomRole(p.Headroom)))
+			}
 		case colWeight:
 			in.cell(3, y, c, strconv.FormatFloat(p.Weight, 'g', 4, 64), style{})
 		case colShare:
 			in.gauge(3+c.x, y, c.width, p.Share, seriesRole(i))
 		case colPercent:
 			in.cell(3, y, c, percent(p.Share), style{})
+		case colToday:
+			in.cell(3, y, c, orDash(dollars(p.Spent), g), ifAny(p.Spent, style{}))
 		}
 	}
-}
-
-// stateWord is a provider's state with the time until it is asked again.
-func stateWord(p *metrics.ProviderView, at time.Time) string {
-	switch p.State {
-	case metrics.StateCooling, metrics.StatePartly:
-		if !p.RetryAt.IsZero() {
-			return string(p.State) + " " + left(p.RetryAt.Sub(at))
-		}
-	case metrics.StateAuth:
-		return "key refused"
-	}
-	return string(p.State)
 }
 
 // paintCompactProviders writes several providers per row: sign, speed, share.
 func (m *model) paintCompactProviders(r region) {
-	providers, g := m.shown.Providers, m.theme.glyphs
+	g := m.theme.glyphs
 	columns := compactColumns(r.w)
+	if m.screen == providersScreen {
+		columns = 1
+	}
 	w := r.w / columns
-	m.syncSelection(paneProviders)
-	rows := (len(providers) + columns - 1) / columns
-	start := max(0, min(m.providers.index/columns-r.h+1, rows-r.h)) * columns
+	l, n, _ := m.rows(paneProviders)
+	if n == 0 {
+		m.paintNothing(r, paneProviders, len(m.shown.Providers) > 0, "no providers")
+		return
+	}
+	m.list(paneProviders)
+	order := m.listings[paneProviders].order
+	rows := (n + columns - 1) / columns
+	start := max(0, min(l.index/columns-r.h+1, rows-r.h)) * columns
 	for k := range r.h * columns {
-		i := start + k
-		if i >= len(providers) {
+		if start+k >= n {
 			return
 		}
-		p := &providers[i]
+		i := order[start+k]
+		p := &m.shown.Providers[i]
 		box := r.sub(k%columns*w, k/columns, w-1, 1)
-		state := g.state(p.State)
+		state := g.standing(p)
 		box.put(0, 0, m.seriesSign(i), 1, fg(seriesRole(i)))
 		rest := spans{{state.sign + " ", fg(state.role)}}
 		switch {
@@ -161,7 +200,7 @@ func (m *model) paintCompactProviders(r region) {
 		name := max(4, box.w-2-12)
 		box.text(2, 0, cut(p.Name, name-1, g.ellipsis), style{})
 		box.spans(2+name, 0, box.w-2-name, rest)
-		if i == m.providers.index && m.focus == paneProviders {
+		if start+k == l.index && m.focus == paneProviders {
 			m.markRow(box, 0)
 		}
 	}
@@ -196,4 +235,25 @@ func ifAny[N float64 | int64 | time.Duration](n N, st style) style {
 		return fg(faint)
 	}
 	return st
+}
+
+func breakerRole(b metrics.Breaker) role {
+	switch b {
+	case metrics.BreakerOpen:
+		return bad
+	case metrics.BreakerHalfOpen:
+		return info
+	}
+	return dim
+}
+
+// roomRole is the colour of what is left of a rate limit.
+func roomRole(left float64) role {
+	switch {
+	case left <= 0.05:
+		return bad
+	case left <= 0.2:
+		return warn
+	}
+	return plain
 }

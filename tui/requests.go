@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,49 +18,57 @@ const (
 	colIn
 	colOut
 	colTook
+	colCost
 )
 
-// requestColumns leave in this order: in, time, tok/s, out, took, model.
+// requestColumns leave in this order: in, cost, time, tok/s, out, took, model.
 var requestColumns = []column{
 	colTime:  {title: "TIME", width: 8, drop: 8},
 	colModel: {title: "MODEL", width: 12, drop: 1, flex: 1, most: 16},
 	colRoute: {title: "ROUTE", width: 22, flex: 5},
 	colSpeed: {title: "TOK/S", width: 6, right: true, drop: 5},
-	colIn:    {title: "IN", width: 6, right: true, drop: 9},
+	colIn:    {title: "IN", width: 6, right: true, drop: 10},
 	colOut:   {title: "OUT", width: 6, right: true, drop: 4},
 	colTook:  {title: "TOOK", width: 6, right: true, drop: 3},
+	colCost:  {title: "COST", width: 7, right: true, drop: 9},
 }
 
 func (m *model) paintRequests(r region) {
-	requests := m.shown.Requests
 	in := m.open(r, paneRequests, "Requests", m.requestsNote())
 	if in.empty() {
 		return
 	}
-	if len(requests) == 0 {
+	if len(m.shown.Requests) == 0 {
 		m.paintFirstSteps(in)
 		return
 	}
-	x := 2
+	const x = 2
 	if m.layout.framed {
-		in, x = in.sub(1, 0, in.w-2, in.h), 2
+		in = in.sub(1, 0, in.w-2, in.h)
 	}
-	cols := place(requestColumns, in.w-x)
+	l, n, _ := m.rows(paneRequests)
+	if n == 0 {
+		m.paintNothing(in, paneRequests, true, "")
+		return
+	}
+	cols := placeColumns(m.requestColumns(), in.w-x)
+	m.sortMark(paneRequests, cols)
 	y := 0
 	if in.h >= 4 {
 		in.head(x, 0, cols)
 		y = 1
 	}
-	m.syncSelection(paneRequests)
-	live := liveCount(requests)
-	rule := live > 0 && live < len(requests) && in.h >= 8
+	m.list(paneRequests)
+	order := m.listings[paneRequests].order
+	live := m.liveRows(order)
+	rule := live > 0 && live < n && in.h >= 8
 	visible := in.h - y
 	if rule {
 		visible--
 	}
-	i := m.requests.window(len(requests), visible)
+	i := l.window(n, visible)
 	ruled := !rule || i > live
-	for ; y < in.h && i < len(requests); y++ {
+	for ; y < in.h && i < n; y++ {
 		if i == live && !ruled {
 			if y == in.h-1 {
 				break // nothing would stand under it
@@ -68,29 +77,48 @@ func (m *model) paintRequests(r region) {
 			ruled = true
 			continue
 		}
-		m.paintRequest(in, x, y, &requests[i], i, cols)
-		if i == m.requests.index && m.focus == paneRequests {
+		m.paintRequest(in, x, y, &m.shown.Requests[order[i]], i, cols)
+		if i == l.index && m.focus == paneRequests {
 			m.markRow(in, y)
 		}
 		i++
 	}
 }
 
+// requestColumns leaves the column of the money out where nothing costs any.
+func (m *model) requestColumns() []column {
+	cols := slices.Clone(requestColumns)
+	cols[colCost].absent = m.shown.Spend == nil
+	return cols
+}
+
+// liveRows is how many rows of running requests stand before the finished
+// ones; a sorted list mixes them.
+func (m *model) liveRows(order []int) int {
+	if l := &m.listings[paneRequests]; l.sort != 0 || l.reversed {
+		return 0
+	}
+	for k, i := range order {
+		if m.shown.Requests[i].Phase.Done() {
+			return k
+		}
+	}
+	return len(order)
+}
+
 func (m *model) requestsNote() spans {
 	if m.frozen {
 		return spans{{fmt.Sprintf("FROZEN %s, %d newer", m.clock(m.shown.At), m.newerRequests()), fg(warn)}}
 	}
-	s := &m.shown
-	return spans{{fmt.Sprintf("%d live, %s done", s.InFlight, count(s.OK+s.Failed+s.Canceled)), fg(dim)}}
-}
-
-func liveCount(requests []metrics.RequestRecord) int {
-	for i := range requests {
-		if requests[i].Phase.Done() {
-			return i
-		}
+	if note := m.filterNote(paneRequests); note != nil {
+		return note
 	}
-	return len(requests)
+	s := &m.shown
+	note := spans{{fmt.Sprintf("%d live, %s done", s.InFlight, count(s.OK+s.Failed+s.Canceled)), fg(dim)}}
+	if by := m.sortedBy(paneRequests); by != "" {
+		note = append(note, span{", by " + by, fg(dim)})
+	}
+	return note
 }
 
 func (m *model) paintRule(in region, x, y int) {
@@ -123,6 +151,8 @@ func (m *model) paintRequest(in region, x, y int, r *metrics.RequestRecord, i in
 			in.cell(x, y, c, orDash(tokens(r.Tokens.Output, r.Tokens.Estimated), g), ifAny(r.Tokens.Output, body))
 		case colTook:
 			in.cell(x, y, c, took(r.Duration, 1), quiet)
+		case colCost:
+			in.cell(x, y, c, orDash(price(r.Cost), g), ifAny(r.Cost, quiet))
 		}
 	}
 }

@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// screen is a dashboard on a pseudo-terminal.
-type screen struct {
+// terminal is one that shows a dashboard on a pseudo-terminal.
+type terminal struct {
 	t      *testing.T
 	master *os.File
 	slave  *os.File
@@ -34,14 +34,20 @@ type screen struct {
 	out bytes.Buffer
 }
 
-func start(t *testing.T, ctx context.Context, src Source) *screen {
+func start(t *testing.T, ctx context.Context, src Source) *terminal {
+	t.Helper()
+	return startWith(t, ctx, Options{Source: src, Logs: quietLog, Actions: &recorder{}})
+}
+
+func startWith(t *testing.T, ctx context.Context, o Options) *terminal {
 	t.Helper()
 	master, slave := ptytest.Open(t, 120, 36)
-	s := &screen{t: t, master: master, slave: slave, done: make(chan error, 1), read: make(chan struct{})}
+	s := &terminal{t: t, master: master, slave: slave, done: make(chan error, 1), read: make(chan struct{})}
 	s.modes = s.termios()
 	go s.drain()
 	go func() {
-		s.done <- Run(ctx, Options{Source: src, In: slave, Out: slave, Getenv: func(k string) string { return trueColorEnv[k] }})
+		o.In, o.Out, o.Getenv = slave, slave, func(k string) string { return trueColorEnv[k] }
+		s.done <- Run(ctx, o)
 	}()
 	t.Cleanup(func() {
 		slave.Close()
@@ -50,7 +56,7 @@ func start(t *testing.T, ctx context.Context, src Source) *screen {
 	return s
 }
 
-func (s *screen) termios() unix.Termios {
+func (s *terminal) termios() unix.Termios {
 	modes, err := unix.IoctlGetTermios(int(s.slave.Fd()), unix.TCGETS)
 	if err != nil {
 		s.t.Fatal(err)
@@ -58,7 +64,7 @@ func (s *screen) termios() unix.Termios {
 	return *modes
 }
 
-func (s *screen) drain() {
+func (s *terminal) drain() {
 	defer close(s.read)
 	buf := make([]byte, 32<<10)
 	for {
@@ -72,31 +78,32 @@ func (s *screen) drain() {
 	}
 }
 
-func (s *screen) output() string {
+func (s *terminal) output() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.out.String()
 }
 
 // wait returns when the terminal has been sent the text.
-func (s *screen) wait(text string) {
+func (s *terminal) wait(text string) {
 	s.t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if strings.Contains(ansi.Strip(s.output()), text) {
 			return
 		}
 	}
-	s.t.Fatalf("never shows %q; terminal got %q", text, s.output())
+	out := ansi.Strip(s.output())
+	s.t.Fatalf("never shows %q; the terminal's last output is %q", text, out[max(0, len(out)-2000):])
 }
 
-func (s *screen) press(keys string) {
+func (s *terminal) press(keys string) {
 	s.t.Helper()
 	if _, err := io.WriteString(s.master, keys); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *screen) result() error {
+func (s *terminal) result() error {
 	s.t.Helper()
 	select {
 	case err := <-s.done:
@@ -108,7 +115,7 @@ func (s *screen) result() error {
 }
 
 // restored holds that the terminal is as it was before.
-func (s *screen) restored() {
+func (s *terminal) restored() {
 	s.t.Helper()
 	if s.termios() != s.modes {
 		s.t.Error("the terminal's modes are not restored")
@@ -132,13 +139,11 @@ func TestRunShowsAndQuits(t *testing.T) {
 	s := start(t, context.Background(), steady(busyDay()))
 	s.wait("301 tok/s")
 	s.wait("zai 429 → anthropic")
-	s.press("\x1a") // ctrl+z
-	s.wait("ctrl+z would stop the proxy")
 	s.press("q")
-	s.wait("7 running: q again to quit")
-	s.press("q")
-	if err := s.result(); err != nil {
-		t.Errorf("quitting is %v", err)
+	s.wait("7 running:")
+	s.press("d")
+	if err := s.result(); !errors.Is(err, ErrDetached) {
+		t.Errorf("got %v, want ErrDetached", err)
 	}
 	s.restored()
 	if asked := ptytest.Questions([]byte(s.output())); len(asked) > 0 {
@@ -191,12 +196,54 @@ func TestRunSurvivesAPanic(t *testing.T) {
 	}
 }
 
+// panicky is an Actions of which one panics.
+type panicky struct{ *recorder }
+
+func (panicky) Hold(string) error { panic("a fault in an action") }
+
+func TestRunSurvivesAPanicInAnAction(t *testing.T) {
+	s := startWith(t, context.Background(), Options{Source: steady(busyDay()), Actions: panicky{&recorder{}}})
+	s.wait("301 tok/s")
+	s.press("Hy")
+	var p *PanicError
+	if err := s.result(); !errors.As(err, &p) || !bytes.Contains(p.Stack, []byte("panicky")) {
+		t.Fatalf("got %v, want a PanicError", err)
+	}
+	s.restored()
+}
+
+func TestRunCopiesToTheTerminalsClipboard(t *testing.T) {
+	s := start(t, context.Background(), steady(busyDay()))
+	s.wait("301 tok/s")
+	s.press("3yi")
+	s.wait("id copied")
+	if !strings.Contains(s.output(), "\x1b]52;c;cmVxXzAwMDAwcjIw\a") {
+		t.Error("the id is not sent to the clipboard")
+	}
+	s.press("\x1a")
+	if err := s.result(); !errors.Is(err, ErrDetached) {
+		t.Errorf("ctrl+z is %v", err)
+	}
+	s.restored()
+}
+
+func TestRunIsLeftFromOutside(t *testing.T) {
+	ctx, leave := context.WithCancelCause(context.Background())
+	s := start(t, ctx, steady(busyDay()))
+	s.wait("301 tok/s")
+	leave(ErrDetached)
+	if err := s.result(); !errors.Is(err, ErrDetached) {
+		t.Errorf("got %v, want ErrDetached", err)
+	}
+	s.restored()
+}
+
 // TestPanicLeavesBubbleTeaAModel: without one it would panic itself.
 func TestPanicLeavesBubbleTeaAModel(t *testing.T) {
 	g := &guard{model: &model{}} // has no source
 	next, cmd := g.Update(tickMsg{})
-	if next != g || !quits(cmd) || g.panicked == nil {
-		t.Errorf("got model %v, quits %v, panic %v", next, quits(cmd), g.panicked)
+	if next != g || !quits(cmd) || g.model.panicked == nil {
+		t.Errorf("got model %v, quits %v, panic %v", next, quits(cmd), g.model.panicked)
 	}
 }
 

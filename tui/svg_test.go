@@ -17,29 +17,43 @@ const (
 	cellHeight = 19
 	fontSize   = 15
 	margin     = 18
+	titleBar   = 26
+)
+
+// paper is the terminal that a picture shows.
+type paper struct{ back, text, quiet string }
+
+var (
+	darkPaper  = paper{"#10141f", "#d6dbe6", "#8a93a6"}
+	lightPaper = paper{"#ffffff", "#1f2430", "#5b6472"}
 )
 
 // look is the state of the SGR interpreter.
 type look struct {
+	*paper
 	fg, bg     string
 	bold, dark bool
 }
 
 // svg renders a frame of w by h cells with true colours or none.
-func svg(frame string, w, h int) string {
+func svg(frame string, w, h int, on *paper) string {
 	var b strings.Builder
-	width, height := w*cellWidth+2*margin, h*cellHeight+2*margin
+	width, height := w*cellWidth+2*margin, h*cellHeight+2*margin+titleBar
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="JetBrains Mono,Menlo,Consolas,monospace" font-size="%[3]d" xml:space="preserve">`+"\n", width, height, fontSize)
-	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="10" fill="#10141f"/>`+"\n")
+	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="10" fill="%s"/>`+"\n", on.back)
+	for i, colour := range []string{"#ff5f57", "#febc2e", "#28c840"} {
+		fmt.Fprintf(&b, `<circle cx="%d" cy="20" r="6" fill="%s"/>`+"\n", margin+4+20*i, colour)
+	}
+	fmt.Fprintf(&b, `<text x="%d" y="25" fill="%s" font-size="13" text-anchor="middle">anyproxy</text>`+"\n", width/2, on.quiet)
 	for y, line := range strings.Split(frame, "\n") {
-		svgLine(&b, line, y)
+		svgLine(&b, line, y, on)
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
 }
 
-func svgLine(b *strings.Builder, line string, y int) {
-	st := look{}
+func svgLine(b *strings.Builder, line string, y int, on *paper) {
+	st := look{paper: on}
 	x := 0
 	var run strings.Builder // equal neighbours of plain text
 	runX, runStyle := 0, look{}
@@ -91,13 +105,13 @@ func (st look) apply(params string) look {
 	for i := 0; i < len(p); i++ {
 		switch p[i] {
 		case "", "0":
-			st = look{}
+			st = look{paper: st.paper}
 		case "1":
 			st.bold = true
 		case "2":
 			st.dark = true
 		case "7":
-			st.fg, st.bg = "#10141f", "#d6dbe6"
+			st.fg, st.bg = st.back, st.text
 		case "22":
 			st.bold, st.dark = false, false
 		case "39":
@@ -120,13 +134,13 @@ func (st look) colour() string {
 	case st.fg != "":
 		return st.fg
 	case st.dark:
-		return "#8a93a6"
+		return st.quiet
 	}
-	return "#d6dbe6"
+	return st.text
 }
 
 func px(x int) int { return margin + x*cellWidth }
-func py(y int) int { return margin + y*cellHeight }
+func py(y int) int { return titleBar + margin + y*cellHeight }
 
 func svgRect[N int | float64](b *strings.Builder, x, y, w, h N, colour string) {
 	fmt.Fprintf(b, `<rect x="%v" y="%v" width="%v" height="%v" fill="%s" shape-rendering="crispEdges"/>`+"\n", x, y, w, h, colour)
@@ -189,14 +203,14 @@ func TestPictureHasEveryCell(t *testing.T) {
 	on.text(0, 0, "a<b", strong(good))
 	on.gauge(4, 0, 2, 0.75, series)
 	on.text(0, 1, "日 x", fg(dim))
-	got := svg(c.encode(), 12, 2)
+	got := svg(c.encode(), 12, 2, &darkPaper)
 	for _, want := range []string{
 		`fill="#5fd7a7" font-weight="bold" textLength="27">a&lt;b<`,
-		`<rect x="54" y="18" width="9" height="19" fill="#6ea8fe"`,
-		`<rect x="63" y="18" width="9" height="19" fill="#242c3d"`,
-		`<rect x="63" y="18" width="4.5" height="19" fill="#6ea8fe"`,
+		`<rect x="54" y="44" width="9" height="19" fill="#6ea8fe"`,
+		`<rect x="63" y="44" width="9" height="19" fill="#242c3d"`,
+		`<rect x="63" y="44" width="4.5" height="19" fill="#6ea8fe"`,
 		`textLength="18">日<`,
-		`<text x="45" y="51"`,
+		`<text x="45" y="77"`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)

@@ -10,6 +10,9 @@ type column struct {
 	drop  int
 	flex  int // share of the spare width
 	most  int // limit of a flexible column, 0 = none
+
+	marked bool // the table is sorted by it
+	absent bool // there is nothing to put into it
 }
 
 // placed is a column on screen.
@@ -18,12 +21,14 @@ type placed struct {
 	id, x int
 }
 
-// place fits columns into w columns of the screen. They stand two apart if
+// placeColumns fits columns into w columns of the screen. They stand two apart if
 // all fit so, else one.
-func place(cols []column, w int) []placed {
-	keep := make([]placed, len(cols))
+func placeColumns(cols []column, w int) []placed {
+	keep := make([]placed, 0, len(cols))
 	for i, c := range cols {
-		keep[i] = placed{column: c, id: i}
+		if !c.absent {
+			keep = append(keep, placed{column: c, id: i})
+		}
 	}
 	gap := 2
 	if tableWidth(keep, gap) > w {
@@ -93,16 +98,24 @@ func stretch(cols []placed, spare int) {
 }
 
 // head paints the titles of the columns. A title may run on over a next
-// column that has none.
+// column that has none; one without a title whose neighbour has left shows its
+// brief one.
 func (r region) head(x, y int, cols []placed) {
 	for i, c := range cols {
-		if i+1 < len(cols) && cols[i+1].title == "" {
+		if i+1 < len(cols) && cols[i+1].title == "" && cols[i+1].id == c.id+1 {
 			c.width = cols[i+1].x + cols[i+1].width - c.x
 		}
-		if width(c.title) > c.width && c.brief != "" {
+		if c.title == "" && i > 0 && cols[i-1].id == c.id-1 {
+			continue
+		}
+		if (width(c.title) > c.width || c.title == "") && c.brief != "" {
 			c.title = c.brief
 		}
-		r.cell(x, y, c, c.title, fg(dim))
+		st := fg(dim)
+		if c.marked {
+			st = fg(accent)
+		}
+		r.cell(x, y, c, c.title, st)
 	}
 }
 

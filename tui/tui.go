@@ -37,9 +37,38 @@ type Source interface {
 	Snapshot(since uint64) metrics.Snapshot
 }
 
+// Logs is where the lines of the log come from: those after since, oldest
+// first. It is called like a Source.
+type Logs interface {
+	Lines(since uint64) []metrics.LogLine
+}
+
+// Actions is what a person at the screen can do. Each runs on a goroutine of
+// its own and may take its time; an error is told in the footer.
+type Actions interface {
+	Hold(provider string) error   // leave it out until Return
+	Return(provider string) error // end a Hold
+	// Probe sends one tiny request and tells how long the answer took.
+	Probe(ctx context.Context, provider string) (time.Duration, error)
+	Reset(provider string) error // forget breaker and measurements
+	// Apply and Reject answer the metrics.Review of that ID, and fail when it is
+	// no longer the one that waits.
+	Apply(review string) error
+	Reject(review string) error
+	// Drain ends the program when running requests have ended, or at once. The
+	// screen stays until the context of Run ends.
+	Drain(now bool)
+}
+
 // Options of Run.
 type Options struct {
-	Source Source // required
+	Source  Source  // required
+	Logs    Logs    // nil = no log to show
+	Actions Actions // nil = a screen that can only be left
+	// ReadOnly leaves all actions out but the end of the program.
+	ReadOnly bool
+	// Folder is where exports are written; "" = the working directory.
+	Folder string
 	// In and Out are the terminal; nil means os.Stdin and os.Stdout. Where Out
 	// is no terminal the size is 80x24.
 	In  io.Reader
@@ -79,6 +108,9 @@ func CanShow(in io.Reader, out io.Writer, getenv func(string) string) bool {
 // ErrTerminalGone means that the terminal hung up.
 var ErrTerminalGone = errors.New("the terminal is gone")
 
+// ErrDetached means that the person has left the dashboard and not the program.
+var ErrDetached = errors.New("detached")
+
 const (
 	framesPerSecond = 20
 	defaultWidth    = 80
@@ -89,9 +121,9 @@ const (
 )
 
 // Run shows the dashboard until the user quits, which is nil, or ctx ends,
-// which is ctx's error. Other errors are a *PanicError, ErrTerminalGone or a
-// terminal that cannot be used; the caller can go on without a screen. The
-// terminal is restored in every case.
+// which is ctx's error, or ErrDetached where that is the cause. Other errors are ErrDetached, a *PanicError,
+// ErrTerminalGone or a terminal that cannot be used; the caller can go on
+// without a screen. The terminal is restored in every case.
 func Run(ctx context.Context, o Options) error {
 	o = o.withDefaults()
 	m := newModel(o)
@@ -99,10 +131,13 @@ func Run(ctx context.Context, o Options) error {
 	g := &guard{model: m}
 	defer restoreModes(o.In)()
 
-	stopped := make(chan struct{})
-	m.stopped = stopped
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	m.ctx = running
+	out := newScreenWriter(o.Out)
+	m.terminal = out
 	p := tea.NewProgram(g,
-		tea.WithInput(hangupReader(o.In)), tea.WithOutput(o.Out),
+		tea.WithInput(hangupReader(o.In)), tea.WithOutput(out.forProgram()),
 		tea.WithAltScreen(), tea.WithReportFocus(), tea.WithFPS(framesPerSecond),
 		tea.WithoutSignalHandler())
 	ran := make(chan error, 1)
@@ -111,14 +146,16 @@ func Run(ctx context.Context, o Options) error {
 		ran <- err
 	}()
 	err := await(ctx, p, ran)
-	close(stopped)
+	stop()
 	switch {
 	case errors.Is(err, errBlocked):
 		return fmt.Errorf("close the dashboard: %w: %w", context.Cause(ctx), err)
-	case g.panicked != nil:
-		return g.panicked
+	case m.panicked != nil:
+		return m.panicked
 	case err != nil:
 		return fmt.Errorf("run the dashboard: %w", err)
+	case m.detached && ctx.Err() == nil, errors.Is(context.Cause(ctx), ErrDetached):
+		return ErrDetached
 	}
 	return ctx.Err()
 }
@@ -164,10 +201,7 @@ func (o Options) withDefaults() Options {
 
 // guard keeps a panic of the model from reaching Bubble Tea, which would print
 // it over the terminal that other parts of the program still write to.
-type guard struct {
-	model    *model
-	panicked error
-}
+type guard struct{ model *model }
 
 func (g *guard) Init() (cmd tea.Cmd) {
 	defer g.recover(&cmd)
@@ -185,7 +219,7 @@ func (g *guard) View() string { return g.model.view }
 
 func (g *guard) recover(cmd *tea.Cmd) {
 	if v := recover(); v != nil {
-		g.panicked = &PanicError{Value: v, Stack: debug.Stack()}
+		g.model.panicked = &PanicError{Value: v, Stack: debug.Stack()}
 		*cmd = tea.Quit
 	}
 }

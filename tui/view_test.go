@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"anyproxy/metrics"
+
 	"github.com/charmbracelet/x/ansi"
 )
 
@@ -26,31 +28,64 @@ var looks = map[string]map[string]string{
 	"ascii": {"TERM": "dumb"},
 }
 
-func TestGoldenViews(t *testing.T) {
-	sizes := []struct{ w, h int }{{160, 45}, {120, 36}, {80, 24}, {60, 20}, {40, 10}}
-	for _, size := range sizes {
-		for look, env := range looks {
-			if look == "light" && size.w != 120 {
-				continue
-			}
-			name := fmt.Sprintf("overview-%dx%d-%s", size.w, size.h, look)
-			t.Run(name, func(t *testing.T) {
-				m := testModel(steady(busyDay()), size.w, size.h, env)
-				checkFrame(t, m.view, size.w, size.h)
-				golden(t, name+".txt", ansi.Strip(m.view)+"\n")
-				if look == "dark" && *pictures != "" {
-					picture(t, name, m.view, size.w, size.h)
-				}
-			})
-		}
+// views are the keys that lead to each screen, from the overview.
+var views = []struct {
+	name string
+	keys []string
+	snap func() metrics.Snapshot
+}{
+	{"overview", nil, busyDay},
+	{"providers", []string{"2"}, busyDay},
+	{"provider", []string{"2", "down", "enter"}, busyDay},
+	{"requests", []string{"3"}, busyDay},
+	{"request", []string{"3", "enter"}, busyDay},
+	{"events", []string{"4"}, busyDay},
+	{"review", []string{"c"}, waiting(changed)},
+	{"review-lines", []string{"c", "d"}, waiting(changed)},
+	{"review-invalid", []string{"c"}, waiting(broken)},
+	{"config", []string{"5"}, busyDay},
+	{"logs", []string{"6"}, busyDay},
+	{"help", []string{"?"}, busyDay},
+}
+
+// waiting is a busy day on which a changed file waits.
+func waiting(review func() *metrics.Review) func() metrics.Snapshot {
+	return func() metrics.Snapshot {
+		s := busyDay()
+		s.Review = review()
+		return s
 	}
 }
 
-// TestGoldenColours keeps one frame with its SGR sequences.
-func TestGoldenColours(t *testing.T) {
-	for look, env := range looks {
-		m := testModel(steady(busyDay()), 120, 36, env)
-		golden(t, "overview-120x36-"+look+".ansi", strings.ReplaceAll(m.view, "\x1b", "␛")+"\n")
+func TestGoldenViews(t *testing.T) {
+	sizes := []struct{ w, h int }{{160, 45}, {120, 36}, {80, 24}, {60, 20}, {40, 10}, {20, 5}}
+	for _, view := range views {
+		for _, size := range sizes {
+			for look, env := range looks {
+				if look != "dark" && look != "ascii" && size.w != 120 {
+					continue
+				}
+				name := fmt.Sprintf("%s-%dx%d-%s", view.name, size.w, size.h, look)
+				t.Run(name, func(t *testing.T) {
+					m := testModel(steady(view.snap()), size.w, size.h, env)
+					press(m, view.keys...)
+					checkFrame(t, m.view, size.w, size.h)
+					if look != "light" { // the same text as dark
+						golden(t, name+".txt", ansi.Strip(m.view)+"\n")
+					}
+					if size.w == 120 && look != "ascii" {
+						golden(t, name+".ansi", strings.ReplaceAll(m.view, "\x1b", "␛")+"\n")
+					}
+					if (look == "dark" || look == "light") && *pictures != "" {
+						on := &darkPaper
+						if look == "light" {
+							on = &lightPaper
+						}
+						picture(t, name, m.view, size.w, size.h, on)
+					}
+				})
+			}
+		}
 	}
 }
 
@@ -61,7 +96,7 @@ func TestGoldenStates(t *testing.T) {
 		out.Providers[i].RetryAt = noon.Add(30e9)
 	}
 	quiet := busyDay()
-	quiet.Requests, quiet.Events, quiet.InFlight, quiet.TPS = nil, nil, 0, 0
+	quiet.Requests, quiet.Events, quiet.InFlight, quiet.TPS, quiet.Spend = nil, nil, 0, 0, nil
 	for i := range quiet.Providers {
 		clear(quiet.Providers[i].History)
 	}
@@ -70,10 +105,17 @@ func TestGoldenStates(t *testing.T) {
 		keys []string
 		src  Source
 	}{
-		{"help", []string{"?"}, steady(busyDay())},
 		{"asking", []string{"q"}, steady(busyDay())},
-		{"suspend", []string{"ctrl+z"}, steady(busyDay())},
+		{"hold", []string{"down", "H"}, steady(busyDay())},
 		{"frozen", []string{"tab", "down", "down", " "}, steady(busyDay())},
+		{"filter", []string{"3", "/", "z", "a", "i", " ", ">", "5", "s"}, steady(busyDay())},
+		{"no-match", []string{"3", "/", "n", "o", "n", "e", "enter"}, steady(busyDay())},
+		{"sorted", []string{"s", "tab", "s", "s"}, steady(busyDay())},
+		{"zoomed", []string{"tab", "z"}, steady(busyDay())},
+		{"copy", []string{"tab", "y"}, steady(busyDay())},
+		{"masked", []string{"m"}, steady(busyDay())},
+		{"search", []string{"?", "h", "o", "l", "d"}, steady(busyDay())},
+		{"wrapped", []string{"6", "w", "l", "l"}, steady(busyDay())},
 		{"all-out", nil, steady(out)},
 		{"no-traffic", nil, steady(quiet)},
 	}
@@ -84,7 +126,7 @@ func TestGoldenStates(t *testing.T) {
 			checkFrame(t, m.view, 100, 30)
 			golden(t, "state-"+tt.name+".txt", ansi.Strip(m.view)+"\n")
 			if *pictures != "" {
-				picture(t, "state-"+tt.name, m.view, 100, 30)
+				picture(t, "state-"+tt.name, m.view, 100, 30, &darkPaper)
 			}
 		})
 	}
@@ -108,9 +150,9 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func picture(t *testing.T, name, frame string, w, h int) {
+func picture(t *testing.T, name, frame string, w, h int, on *paper) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(*pictures, name+".svg"), []byte(svg(frame, w, h)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(*pictures, name+".svg"), []byte(svg(frame, w, h, on)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -163,9 +205,9 @@ func TestEverySizeFits(t *testing.T) {
 				continue
 			}
 			r := rand.New(rand.NewPCG(seed, uint64(w*1000+h)))
-			m := testModel(steady(randomSnapshot(r)), w, h, envs[r.IntN(len(envs))])
-			if r.IntN(4) == 0 {
-				press(m, keymap[r.IntN(len(keymap)-1)].keys[0], "down")
+			m := modelOf(Options{Source: steady(randomSnapshot(r)), Logs: randomLog(r), Actions: &recorder{}}, w, h, envs[r.IntN(len(envs))])
+			for range r.IntN(4) {
+				do(press(m, pressable[r.IntN(len(pressable))]))
 			}
 			checkFrame(t, m.view, w, h)
 			if strings.TrimSpace(ansi.Strip(m.view)) == "" {

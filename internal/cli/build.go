@@ -3,11 +3,12 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -24,44 +25,59 @@ import (
 const fromEnvironment = "environment"
 
 // loadConfig reads the configuration that the flags name, or makes the one that
-// stands in for it. name says what was read.
-func loadConfig(f flags, getenv func(string) string) (c *config.Config, warnings config.Problems, name string, err error) {
-	if f.config != "" {
-		c, warnings, err = config.Load(f.config, getenv)
-		name = f.config
-	} else {
-		name = fromEnvironment
-		c, warnings, err = config.Parse(name, []byte(configFromKeys(getenv)), getenv)
+// stands in for it.
+func loadConfig(f flags, getenv func(string) string) (*config.Document, error) {
+	if f.config == "" {
+		doc, err := parseText(fromEnvironment, configFromKeys(getenv), getenv)
+		return f.override(doc), err
 	}
-	f.override(c)
-	return c, warnings, name, explain(err, name)
+	doc, err := config.Load(f.config, getenv)
+	if err != nil {
+		return nil, hinted(err, "name a configuration file that exists with -config FILE, or leave it out to use the keys in the environment")
+	}
+	return f.override(doc), nil
 }
 
-// explain turns the problems of a file into one error that lists them all.
-func explain(err error, name string) error {
-	var problems config.Problems
-	if err == nil {
+// parseText reads a configuration that is no file.
+func parseText(name, text string, getenv func(string) string) (*config.Document, error) {
+	c, warnings, err := config.Parse(name, []byte(text), getenv)
+	doc := &config.Document{Name: name, Config: c, Warnings: warnings}
+	if err != nil && !errors.As(err, &doc.Problems) {
+		return nil, err
+	}
+	return doc, nil
+}
+
+// explain turns the problems of a configuration into one error that lists them
+// all, nil when there are none. hint is for those of a file.
+func explain(doc *config.Document, hint string) error {
+	if len(doc.Problems) == 0 {
 		return nil
 	}
-	if !errors.As(err, &problems) {
-		return hinted(err, "name a configuration file that exists with -config FILE, or leave it out to use the keys in the environment")
-	}
-	hint := "correct the file and start again; example.config.yaml explains every key"
-	if name == fromEnvironment {
+	if doc.Name == fromEnvironment {
 		hint = "correct or unset the variables that are named"
 	}
+	return hinted(fmt.Errorf("%s has %s%s", doc.Name, count(len(doc.Problems), "problem"), listed(doc.Problems)), hint)
+}
+
+// listed is one line for each problem, and its excerpt below it.
+func listed(problems config.Problems) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s has %d problem", name, len(problems))
-	if len(problems) != 1 {
-		b.WriteByte('s')
-	}
 	for _, p := range problems {
 		fmt.Fprintf(&b, "\n  %s", p.String())
 		if p.Excerpt != "" {
 			b.WriteString("\n" + indent(p.Excerpt, "    "))
 		}
 	}
-	return hinted(errors.New(b.String()), hint)
+	return b.String()
+}
+
+// count is "1 problem", "2 problems".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 func indent(text, by string) string {
@@ -70,95 +86,134 @@ func indent(text, by string) string {
 
 // built is what serves a configuration, with all the secrets in it.
 type built struct {
-	runtime *proxy.Runtime
-	secrets []string
+	runtime   *proxy.Runtime
+	instances map[string]*instance     // by provider
+	random    map[string]config.Secret // fresh client keys, by name
+	secrets   []string
 	// announce are fresh client keys that must be told once.
 	announce []string
 	firstKey string // a client key for the demo's own clients, "" when none is needed
 	warnings []string
 	unusable map[string]string // by provider: why it is left out
-	closers  []io.Closer
 }
 
-func (b *built) close() {
-	for _, c := range b.closers {
-		_ = c.Close() // idle connections: nothing is lost
+// instance is a provider that has been made. It has a pool of connections, so
+// it serves on in the next configuration where nothing of it changes.
+type instance struct {
+	config  config.Provider
+	ca      [sha256.Size]byte // of the file's content
+	impl    *anthropic.Provider
+	secrets []string
+}
+
+// close gives up the instances that keep does not have; nil has none. Requests
+// that are under way end as they began.
+func (b *built) close(keep *built) {
+	for name, i := range b.instances {
+		if keep == nil || keep.instances[name] != i {
+			_ = i.impl.Close() // idle connections: nothing is lost
+		}
 	}
 }
 
-// build makes the providers and resolves the keys of a configuration.
-func build(ctx context.Context, c *config.Config, state *routing.State, getenv func(string) string, now func() time.Time) (*built, error) {
-	b := &built{}
-	b.unusable = map[string]string{}
+// build makes the providers and resolves the keys of a configuration. What does
+// not change it takes over from before, which may be nil.
+func build(ctx context.Context, c *config.Config, before *built, state *routing.State, getenv func(string) string, now func() time.Time) (*built, error) {
+	if before == nil {
+		before = &built{}
+	}
+	b := &built{instances: map[string]*instance{}, random: map[string]config.Secret{}, unusable: map[string]string{}}
 	w := proxy.Wiring{Config: c, State: state,
 		Providers: map[string]providers.Provider{}, Unusable: b.unusable, Routing: proxy.RoutingOptions(c)}
 	w.Routing.Now = now
-	for _, p := range c.Providers {
-		impl, why, err := b.provider(ctx, p, getenv)
-		if err != nil {
-			b.close()
-			return nil, fmt.Errorf("provider %s: %w", p.Name, err)
-		}
-		if why != "" {
-			w.Unusable[p.Name] = why
-			b.warnings = append(b.warnings, fmt.Sprintf("provider %s is left out: %s", p.Name, why))
-			continue
-		}
-		w.Providers[p.Name] = impl
-	}
-	for _, k := range c.APIKeys {
-		key, err := b.clientKey(ctx, k, getenv)
-		if err != nil {
-			b.close()
-			return nil, fmt.Errorf("apiKeys: %s: %w", k.Name, err)
-		}
-		w.Keys = append(w.Keys, key)
-		b.firstKey = w.Keys[0].Value.Reveal()
-	}
-	if len(w.Providers) == 0 {
-		b.close()
-		return nil, hinted(errors.New("no configured provider can be used: "+strings.Join(b.warnings, "; ")),
+	err := b.fill(ctx, &w, before, getenv)
+	if err == nil && len(w.Providers) == 0 {
+		err = hinted(errors.New("no configured provider can be used: "+strings.Join(b.warnings, "; ")),
 			"configure at least one provider of type anthropic")
 	}
-	b.warnings = append(b.warnings, inert(c)...)
+	if err != nil {
+		b.close(before)
+		return nil, err
+	}
+	if len(w.Keys) > 0 {
+		b.firstKey = w.Keys[0].Value.Reveal()
+	}
+	b.warnings = append(b.warnings, inertWarning(c)...)
 	b.warnings = append(b.warnings, unpriced(c)...)
 	b.runtime = proxy.NewRuntime(w)
 	return b, nil
 }
 
-// provider makes the implementation of p's type. why says what this version
-// cannot do, "" when it can.
-func (b *built) provider(ctx context.Context, p config.Provider, getenv func(string) string) (impl providers.Provider, why string, err error) {
-	if p.Type != config.Anthropic {
-		return nil, fmt.Sprintf("this version does not speak the %s format", p.Type), nil
+// fill makes what the wiring needs.
+func (b *built) fill(ctx context.Context, w *proxy.Wiring, before *built, getenv func(string) string) error {
+	for _, p := range w.Config.Providers {
+		if p.Type != config.Anthropic {
+			b.unusable[p.Name] = fmt.Sprintf("this version does not speak the %s format", p.Type)
+			b.warnings = append(b.warnings, fmt.Sprintf("provider %s is left out: %s", p.Name, b.unusable[p.Name]))
+			continue
+		}
+		i, err := b.instance(ctx, p, before.instances[p.Name], getenv)
+		if err != nil {
+			return fmt.Errorf("provider %s: %w", p.Name, err)
+		}
+		b.instances[p.Name], w.Providers[p.Name] = i, i.impl
+		b.secrets = append(b.secrets, i.secrets...)
+	}
+	for _, k := range w.Config.APIKeys {
+		key, err := b.clientKey(ctx, k, before, getenv)
+		if err != nil {
+			return fmt.Errorf("apiKeys: %s: %w", k.Name, err)
+		}
+		w.Keys = append(w.Keys, key)
+	}
+	return nil
+}
+
+// instance makes a provider, or takes the one from before when it would be the
+// same again.
+func (b *built) instance(ctx context.Context, p config.Provider, before *instance, getenv func(string) string) (*instance, error) {
+	i := &instance{config: p}
+	if p.TLS.CA != "" {
+		pem, err := os.ReadFile(p.TLS.CA)
+		if err != nil {
+			return nil, fmt.Errorf("tls: ca: %w", err)
+		}
+		i.ca = sha256.Sum256(pem)
+	}
+	if before != nil && before.config.Equal(p) && before.ca == i.ca {
+		return before, nil
 	}
 	var key credential.Source
 	if p.APIKey.Kind != config.SecretNone {
+		var err error
 		if key, err = credential.Resolve(p.APIKey, getenv); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		secret, err := key.Secret(ctx)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		b.secrets = append(b.secrets, secret.Reveal())
+		i.secrets = append(i.secrets, secret.Reveal())
 	}
 	for _, v := range p.Headers {
-		b.secrets = append(b.secrets, v.Reveal())
+		i.secrets = append(i.secrets, v.Reveal())
 	}
-	a, err := anthropic.New(p, key)
-	if err != nil {
-		return nil, "", err
-	}
-	b.closers = append(b.closers, a)
-	return a, "", nil
+	impl, err := anthropic.New(p, key)
+	i.impl = impl
+	return i, err
 }
 
-func (b *built) clientKey(ctx context.Context, k config.ClientKey, getenv func(string) string) (proxy.Key, error) {
+// clientKey resolves a client key. A fresh one stays what it is as long as the
+// program runs.
+func (b *built) clientKey(ctx context.Context, k config.ClientKey, before *built, getenv func(string) string) (proxy.Key, error) {
 	key := proxy.Key{Name: k.Name, Models: k.Models, DailyBudget: k.DailyBudget}
 	if k.Key.Kind == config.SecretRandom {
-		key.Value = config.NewSecret(randomKey())
-		b.announce = append(b.announce, fmt.Sprintf("client key %s: %s", k.Name, key.Value.Reveal()))
+		known := false
+		if key.Value, known = before.random[k.Name]; !known {
+			key.Value = config.NewSecret(randomKey())
+			b.announce = append(b.announce, fmt.Sprintf("client key %s: %s", k.Name, key.Value.Reveal()))
+		}
+		b.random[k.Name] = key.Value
 	} else {
 		source, err := credential.Resolve(k.Key, getenv)
 		if err != nil {
@@ -178,12 +233,20 @@ func randomKey() string {
 	return "ak-" + hex.EncodeToString(b[:])
 }
 
+// inertWarning tells of keys without effect: nobody must believe in a budget
+// that is not enforced.
+func inertWarning(c *config.Config) []string {
+	keys := inert(c)
+	if len(keys) == 0 {
+		return nil
+	}
+	return []string{"this version checks but does not act on: " + strings.Join(keys, ", ")}
+}
+
 // inert names the keys that a configuration sets and this version reads and
-// checks without acting on them: nobody must believe in a budget that is not
-// enforced.
-func inert(c *config.Config) []string {
+// checks without acting on them.
+func inert(c *config.Config) (keys []string) {
 	d := config.Default()
-	var keys []string
 	note := func(key string, set bool) {
 		if set {
 			keys = append(keys, key)
@@ -191,10 +254,9 @@ func inert(c *config.Config) []string {
 	}
 	note("alerts", c.Alerts.FallbackRate != 0 || c.Alerts.P95Latency != 0 || c.Alerts.Webhook.Kind != config.SecretNone)
 	note("state.keepDays", c.State.KeepDays != d.State.KeepDays)
-	if len(keys) == 0 {
-		return nil
-	}
-	return []string{"this version checks but does not act on: " + strings.Join(keys, ", ")}
+	note("models[].maxOutput", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.MaxOutput != 0 }))
+	note("models[].thinking", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.Thinking != nil }))
+	return keys
 }
 
 // unpriced tells of limits that cannot be kept because a model has no price.

@@ -110,10 +110,11 @@ func TestWithoutAFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			getenv := func(k string) string { return c.env[k] }
-			cfg, _, source, err := loadConfig(flags{}, getenv)
-			if err != nil || source != "environment" {
-				t.Fatalf("%s: %v", source, err)
+			doc, err := loadConfig(flags{}, getenv)
+			if err != nil || doc.Name != "environment" || doc.Config == nil {
+				t.Fatalf("%+v: %v", doc, err)
 			}
+			cfg := doc.Config
 			if len(cfg.Models) != len(c.want) {
 				t.Fatalf("%d models: %+v", len(cfg.Models), cfg.Models)
 			}

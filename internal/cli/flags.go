@@ -21,7 +21,11 @@ type flags struct {
 	listen     string
 	listenFrom string // where listen was given, for error messages
 	logFile    string
+	watch      bool
+	yes        bool
 	tui        bool
+	plain      bool
+	readOnly   bool
 	ascii      bool
 	noMotion   bool
 	demo       bool
@@ -31,16 +35,19 @@ type flags struct {
 	tpsGiven     bool
 }
 
-// override puts what the command line says in the place of what c does.
-func (f *flags) override(c *config.Config) {
-	if c != nil && f.tpsGiven {
-		c.Routing.TPSThreshold = f.tpsThreshold
+// override puts what the command line says in the place of what doc does, which
+// may be nil.
+func (f *flags) override(doc *config.Document) *config.Document {
+	if doc != nil && doc.Config != nil && f.tpsGiven {
+		doc.Config.Routing.TPSThreshold = f.tpsThreshold
 	}
+	return doc
 }
 
 const usage = `anyproxy stands between Claude Code and several LLM providers.
 
 Usage: anyproxy [flags]
+       anyproxy validate [-config FILE]
 
 `
 
@@ -55,7 +62,10 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 	set.StringVar(&f.listen, "listen", "", "`ADDR` to serve on, host:port (env PORT; default 127.0.0.1:8080)")
 	set.StringVar(&f.logFile, "log-file", "", "write the request log, JSON Lines, to `FILE`")
 	set.Float64Var(&f.tpsThreshold, "tps-threshold", 0, "avoid providers under `N` output tokens per second; 0 = off (default routing.tpsThreshold)")
-	set.BoolVar(&f.tui, "tui", false, "show the dashboard")
+	set.BoolVar(&f.watch, "watch", false, "watch the configuration file; a change is shown and applied when it is approved (default with -tui)")
+	set.BoolVar(&f.yes, "yes", false, "approve changes of the watched file without asking")
+	set.Var((*screenFlag)(&f), "tui", "show the dashboard; -tui=plain tells what happens as lines of text")
+	set.BoolVar(&f.readOnly, "tui-readonly", false, "show the dashboard without what changes anything")
 	set.BoolVar(&f.ascii, "ascii", false, "draw the dashboard with ASCII characters only")
 	set.BoolVar(&f.noMotion, "no-motion", false, "no spinners in the dashboard")
 	set.BoolVar(&f.demo, "demo", false, "serve simulated providers to simulated clients; needs no key")
@@ -79,8 +89,32 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 	return f, f.fromEnvironment(given, getenv)
 }
 
+// screenFlag is -tui: true, false or plain.
+type screenFlag flags
+
+func (s *screenFlag) String() string   { return "" }
+func (s *screenFlag) IsBoolFlag() bool { return true }
+
+func (s *screenFlag) Set(v string) error {
+	switch v {
+	case "plain":
+		s.tui, s.plain = false, true
+		return nil
+	}
+	on, err := strconv.ParseBool(v)
+	if err != nil {
+		return errors.New("use -tui, -tui=plain or -tui=false")
+	}
+	s.tui, s.plain = on, false
+	return nil
+}
+
 // fromEnvironment fills in what no flag has set.
 func (f *flags) fromEnvironment(given map[string]bool, getenv func(string) string) error {
+	if f.readOnly && !f.plain {
+		f.tui = true
+	}
+	f.watch = f.watch || f.tui && !given["watch"]
 	f.listenFrom = "-listen"
 	if f.tpsGiven = given["tps-threshold"]; f.tpsGiven && !(f.tpsThreshold >= 0 && f.tpsThreshold <= math.MaxFloat32) {
 		return hinted(fmt.Errorf("-tps-threshold is %v, not a number of tokens per second", f.tpsThreshold), "use 0 to switch it off, or for example 40")
@@ -99,19 +133,25 @@ func (f *flags) fromEnvironment(given map[string]bool, getenv func(string) strin
 	if given["config"] && f.config == "" {
 		return hinted(errors.New("-config is empty"), "name a file, or leave the flag out")
 	}
-	if !given["config"] {
-		f.config = getenv("CONFIG_PATH")
-	}
-	if f.demo && !given["config"] {
+	switch {
+	case given["config"]:
+	case f.demo:
 		f.config = "" // a newcomer's first look must not depend on what lies around
-		return nil
-	}
-	if f.config == "" {
-		if _, err := os.Stat(defaultConfig); !errors.Is(err, fs.ErrNotExist) {
-			f.config = defaultConfig
-		}
+	default:
+		f.config = usualConfig(getenv)
 	}
 	return nil
+}
+
+// usualConfig is the file that is read when no flag names one, "" for none.
+func usualConfig(getenv func(string) string) string {
+	if path := getenv("CONFIG_PATH"); path != "" {
+		return path
+	}
+	if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return defaultConfig
 }
 
 func checkAddress(addr string) error {

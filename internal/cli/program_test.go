@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -163,7 +164,8 @@ func writeFile(t testing.TB, name, text string) string {
 	return path
 }
 
-// edit replaces texts of a file, each of which must be there.
+// edit replaces texts of a file, each of which must be there. Nobody sees it
+// half written.
 func edit(t testing.TB, path string, oldNew ...string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -177,7 +179,13 @@ func edit(t testing.TB, path string, oldNew ...string) {
 		}
 		text = strings.ReplaceAll(text, oldNew[i], oldNew[i+1])
 	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	save(t, path, text)
+}
+
+// save puts a new file in the place of an old one.
+func save(t testing.TB, path, text string) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(path+".new", []byte(text), 0o600), os.Rename(path+".new", path)); err != nil {
 		t.Fatal(err)
 	}
 }

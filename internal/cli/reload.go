@@ -2,46 +2,312 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
 
+	"anyproxy/config"
 	"anyproxy/metrics"
+	"anyproxy/proxy"
 )
 
-// reload reads the configuration file again and, if it is sound, serves by it
-// from the next request on. Requests in flight keep what they began with, and
-// what is known about upstreams stays. A file that is not sound changes nothing.
-func (p *program) reload(ctx context.Context) {
-	if p.flags.demo || p.flags.config == "" {
-		p.logger.Warn("SIGHUP: there is no configuration file to read again")
-		return
-	}
-	c, warnings, name, err := loadConfig(p.flags, p.getenv)
-	if err != nil {
-		p.refuseReload(err)
-		return
-	}
-	b, err := build(ctx, c, p.state, p.getenv, p.now)
-	if err != nil {
-		p.refuseReload(err)
-		return
-	}
-	for _, w := range warnings {
-		p.logger.Warn(w.String())
-	}
-	for _, w := range b.warnings {
-		p.logger.Warn(w)
-	}
-	if c.Listen != p.config.Listen || c.Log != p.config.Log || c.State != p.config.State {
-		p.logger.Warn("listen, log and state take effect at the next start")
-	}
-	p.redact.Set(append(b.secrets, p.built.secrets...)...) // running requests may still tell of the old ones
-	p.proxy.Apply(b.runtime)
-	p.built.close()
-	p.config, p.built = c, b
-	p.rec.Event(metrics.Event{Kind: metrics.EventConfig, Text: name + " applied"})
-	p.logger.Info("configuration applied", "file", name)
+// life is the life of the configuration while the program runs: a change of
+// the file is read, reviewed, decided on and applied, or refused. Whatever
+// happens to a file, the running configuration serves until a whole and sound
+// one takes its place.
+//
+// One goroutine, that of run, does all of it and owns the program's doc and
+// built meanwhile; the methods that others call hand it a request.
+type life struct {
+	*program
+	asks    *prompt // nil = there is nowhere to ask
+	screen  bool    // a dashboard shows the review
+	hangups chan struct{}
+	answers chan answer
+	ended   chan struct{} // closed when run returns
+
+	seen    string     // what was last found in the file's place, so that it is told of once
+	waiting *candidate // for a decision; nil = nothing is
+	settle  func()     // ends the question about it
 }
 
-func (p *program) refuseReload(err error) {
-	p.rec.Event(metrics.Event{Kind: metrics.EventConfig, Text: "reload refused, the running configuration stays: " + p.redact.String(err.Error())})
-	p.logger.Error("reload refused, the running configuration stays", "error", err)
+// answer is a decision about a review.
+type answer struct {
+	hash  string
+	apply bool
+	done  chan error
+}
+
+// newLife asks at the terminal of in where that is one and no dashboard has it.
+func newLife(p *program, in io.Reader) *life {
+	l := &life{program: p, screen: p.flags.tui, seen: p.doc.Hash, settle: func() {},
+		hangups: make(chan struct{}, 1), answers: make(chan answer), ended: make(chan struct{})}
+	if p.flags.watch && !p.flags.tui {
+		l.asks = newPrompt(in, []io.Writer{p.out, p.errw}, p.logger)
+	}
+	return l
+}
+
+// run lives until ctx ends.
+func (l *life) run(ctx context.Context) {
+	defer close(l.ended)
+	changes, stop := l.watch(ctx)
+	defer stop()
+	defer l.withdraw()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changes:
+			l.changed(ctx)
+		case <-l.hangups:
+			l.hungUp(ctx)
+		case a := <-l.answers:
+			a.done <- l.decide(a)
+		}
+	}
+}
+
+// watch starts to watch the file. Without one, or where that is not wanted or
+// cannot be, no change ever comes.
+func (l *life) watch(ctx context.Context) (changes <-chan struct{}, stop func()) {
+	if !l.flags.watch {
+		return nil, func() {}
+	}
+	if l.flags.config == "" {
+		if !l.screen {
+			l.logger.Warn("-watch: there is no configuration file to watch")
+		}
+		return nil, func() {}
+	}
+	err := regular(l.flags.config)
+	var w *config.Watcher
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // a file that has vanished can return
+		w, err = config.NewWatcher(l.flags.config)
+	}
+	if err != nil {
+		l.logger.Warn("the configuration file is not watched", "error", err)
+		return nil, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+	}()
+	l.rec.SetWatching()
+	return w.Changes(), func() { cancel(); <-done }
+}
+
+// regular refuses what can be read only once, or never.
+func regular(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", path)
+	}
+	return err
+}
+
+// hangUp asks for the file to be read and applied as it then stands.
+func (l *life) hangUp() {
+	select {
+	case l.hangups <- struct{}{}:
+	default: // one is waiting
+	}
+}
+
+// errSuperseded means that what was decided about is not what waits: there is a
+// newer save, or somebody else has decided.
+var errSuperseded = errors.New("the file has changed again, or this was decided already")
+
+// Apply approves the review of that hash: from the next request on the proxy
+// serves by exactly the bytes that it showed.
+func (l *life) Apply(hash string) error { return l.answer(context.Background(), hash, true) }
+
+// Reject leaves the running configuration as it is until the next save.
+func (l *life) Reject(hash string) error { return l.answer(context.Background(), hash, false) }
+
+func (l *life) answer(ctx context.Context, hash string, apply bool) error {
+	a := answer{hash: hash, apply: apply, done: make(chan error, 1)}
+	select {
+	case l.answers <- a:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.ended:
+		return proxy.ErrShutdown
+	}
+	select {
+	case err := <-a.done:
+		return err
+	case <-ctx.Done(): // the question ends while its answer is carried out
+		return ctx.Err()
+	}
+}
+
+func (l *life) decide(a answer) error {
+	c := l.waiting
+	if c == nil || c.doc.Hash != a.hash {
+		return errSuperseded
+	}
+	if a.apply {
+		l.waiting = nil
+		l.apply(c)
+		return nil
+	}
+	l.withdraw()
+	l.rec.Reloaded(metrics.ReloadRejected)
+	l.event("rejected, the running configuration stays")
+	l.logger.Info("configuration rejected, the running one stays", "file", l.doc.Name)
+	return nil
+}
+
+// withdraw ends the review that waits, if one does.
+func (l *life) withdraw() {
+	l.settle()
+	if l.waiting != nil {
+		l.waiting.built.close(l.built)
+		l.waiting = nil
+	}
+	l.rec.SetReview(nil)
+}
+
+// changed looks at the file after something has happened to it.
+func (l *life) changed(ctx context.Context) {
+	doc, err := l.read()
+	if errors.Is(err, fs.ErrNotExist) {
+		if l.seen != "" {
+			l.withdraw()
+			l.seen = "" // it may come back as it was
+			l.logger.Warn("the configuration file is gone, the running configuration stays", "file", l.doc.Name)
+		}
+		return
+	}
+	seen := fmt.Sprint(err)
+	if err == nil {
+		seen = doc.Hash
+	}
+	if seen == l.seen {
+		return
+	}
+	l.seen = seen
+	l.withdraw()
+	c, problems := l.review(ctx, doc, err)
+	switch {
+	case problems != nil:
+		l.refuse(problems)
+	case len(c.review.Changes) == 0:
+		c.built.close(l.built)
+		l.doc = c.doc
+		l.logger.Info("the configuration file was saved, nothing in it has changed", "file", l.doc.Name)
+	case l.flags.yes:
+		l.tell(c.review)
+		l.apply(c)
+	default:
+		l.wait(ctx, c)
+	}
+}
+
+// wait shows a review and lets it be decided on.
+func (l *life) wait(ctx context.Context, c *candidate) {
+	l.waiting = c
+	l.rec.SetReview(c.review)
+	l.event(count(len(c.review.Changes), "change") + " to review")
+	if l.asks != nil {
+		l.settle = l.asks.ask(ctx, c.review, l.answer)
+		return
+	}
+	l.tell(c.review)
+	if l.screen {
+		return
+	}
+	advice := "SIGHUP applies the file as it then stands; -yes would not ask"
+	if l.terminal {
+		advice = "standard input is no terminal where it could be approved; restart, or use -yes"
+	}
+	l.logger.Warn("the changed configuration waits, the running one stays", "file", l.doc.Name, "advice", advice)
+}
+
+// hungUp reads the file and applies it without a question: whoever sends the
+// signal has decided.
+func (l *life) hungUp(ctx context.Context) {
+	if l.flags.config == "" {
+		l.logger.Warn("SIGHUP: there is no configuration file to read again")
+		return
+	}
+	l.withdraw()
+	doc, err := l.read()
+	if err == nil {
+		l.seen = doc.Hash
+	}
+	c, problems := l.review(ctx, doc, err)
+	if problems != nil {
+		l.refuse(problems)
+		return
+	}
+	l.tell(c.review)
+	l.apply(c)
+}
+
+// read reads the file as it stands.
+func (l *life) read() (*config.Document, error) {
+	if err := regular(l.flags.config); err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	return l.world.load(l.flags, l.getenv)
+}
+
+// refuse tells of a file that cannot be used. The running configuration stays.
+func (l *life) refuse(r *metrics.Review) {
+	l.rec.SetReview(r)
+	l.rec.Reloaded(metrics.ReloadInvalid)
+	l.event(fmt.Sprintf("reload refused, the running configuration stays: %s, first %s", count(len(r.Problems), "problem"), r.Problems[0].Text))
+	if l.asks != nil {
+		l.asks.show(problemsText(r))
+		return
+	}
+	for _, p := range r.Problems {
+		l.logger.Error("reload refused, the running configuration stays", "problem", p.Text)
+	}
+}
+
+// apply serves by a candidate from the next request on.
+func (l *life) apply(c *candidate) {
+	l.settle()
+	before := l.built
+	l.proxy.Apply(c.built.runtime)
+	l.doc, l.built = c.doc, c.built
+	before.close(l.built)
+
+	l.rec.SetReview(nil)
+	l.rec.Reloaded(metrics.ReloadApplied)
+	l.event(fmt.Sprintf("applied, %s", count(len(c.review.Changes), "change")))
+	l.logger.Info("configuration applied", "file", l.doc.Name, "sha256", l.doc.Hash[:12])
+	for _, w := range c.review.Effect.Warnings {
+		l.logger.Warn(w)
+	}
+	for _, key := range c.review.Effect.Restart {
+		l.logger.Warn("this key takes effect at the next start", "key", key)
+	}
+	if l.screen {
+		l.late = append(l.late, l.built.announce...)
+	} else {
+		l.announce(l.built.announce)
+	}
+}
+
+// tell writes a review into the log.
+func (l *life) tell(r *metrics.Review) {
+	for _, c := range r.Changes {
+		l.logger.Info("configuration changed", "key", c.Path, "what", changeText(c))
+	}
+	for _, a := range r.Effect.Aliases {
+		l.logger.Info("its effect on new traffic", "alias", a.Alias, "what", sharesText(a))
+	}
+}
+
+func (l *life) event(text string) {
+	l.rec.Event(metrics.Event{Time: time.Now(), Kind: metrics.EventConfig, Text: l.doc.Name + ": " + l.redact.String(text)})
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -47,8 +48,11 @@ type program struct {
 	// terminal is set when there is a controlling terminal: SIGHUP then means
 	// that it is gone, else it asks for a reload.
 	terminal bool
-	config   *config.Config
+	world    *demo            // nil without -demo
+	doc      *config.Document // what runs; as long as the life does, it alone uses doc and built
 	built    *built
+	secrets  []string // all that have been in use
+	late     []string // fresh client keys that wait for the dashboard to leave the terminal
 	state    *routing.State
 	saved    *stateFile
 	out      io.Writer
@@ -58,6 +62,7 @@ type program struct {
 	redact   *redact.Redactor
 	rec      *metrics.Recorder
 	log      *requestlog.Log
+	ring     *logging.Ring // the log's newest lines, for the dashboard
 	proxy    *proxy.Server
 	listen   []net.Listener
 }
@@ -89,26 +94,75 @@ func serveBy(ctx context.Context, now func() time.Time, f flags, getenv func(str
 	}()
 	var warning string
 	p.logger, warning = logging.New(lines, getenv("LOG_LEVEL"), getenv("LOG_FORMAT"), p.redact)
+	p.ring = logging.NewRing(p.logger.Handler(), p.redact)
+	if p.flags.tui {
+		p.logger = slog.New(p.ring)
+	}
 	if warning != "" {
 		p.logger.Warn(warning)
 	}
-	var world *demo
-	var name string
-	var warnings config.Problems
-	var err error
-	if f.demo {
-		if world, err = startDemo(ctx); err != nil {
+	defer p.close()
+	if err := p.prepare(ctx, signals); err != nil || p.proxy == nil {
+		return err
+	}
+	p.greet()
+	return p.run(ctx, signals, in)
+}
+
+// prepare makes everything that serves, and takes the address. There is neither
+// a proxy nor an error when ctx has ended before.
+func (p *program) prepare(ctx context.Context, signals <-chan os.Signal) (err error) {
+	if err = p.load(ctx, signals); err != nil || p.doc == nil {
+		return err
+	}
+	for _, w := range p.doc.Warnings {
+		p.logger.Warn(w.String())
+	}
+	p.state = routing.NewState()
+	p.saved = p.remember()
+	if p.built, err = build(ctx, p.doc.Config, nil, p.state, p.getenv, p.now); err != nil {
+		return err
+	}
+	proxies, passwords := outboundProxies(p.getenv)
+	p.hide(passwords...)
+	p.hide(p.built.secrets...)
+	for _, w := range p.built.warnings {
+		p.logger.Warn(w)
+	}
+	for _, address := range proxies {
+		p.logger.Info("providers are reached through a proxy", "address", address)
+	}
+	return p.open()
+}
+
+// close gives up what prepare has made, as far as it came.
+func (p *program) close() {
+	if p.built != nil {
+		p.built.close(nil)
+	}
+	p.world.close()
+}
+
+// load reads the configuration, in the world of -demo where that is asked for.
+// There is neither a configuration nor an error when ctx has ended before.
+func (p *program) load(ctx context.Context, signals <-chan os.Signal) (err error) {
+	if p.flags.demo {
+		if p.world, err = startDemo(ctx); err != nil {
 			return err
 		}
-		defer world.close()
+		if p.flags.config == "" {
+			p.flags.config = p.world.file
+		}
 	}
-	loaded := make(chan struct{})
+	loaded := make(chan error, 1)
+	var doc *config.Document
 	go func() { // a file can be a pipe that nobody writes to
-		defer close(loaded)
-		p.config, warnings, name, err = world.load(f, getenv)
+		var err error
+		doc, err = p.world.load(p.flags, p.getenv)
+		loaded <- err
 	}()
 	select {
-	case <-loaded:
+	case err = <-loaded:
 	case <-ctx.Done():
 		return nil
 	case sig := <-signals:
@@ -117,29 +171,15 @@ func serveBy(ctx context.Context, now func() time.Time, f flags, getenv func(str
 	if err != nil {
 		return err
 	}
-	for _, w := range warnings {
-		p.logger.Warn(w.String())
-	}
-	p.state = routing.NewState()
-	p.saved = p.remember()
-	if p.built, err = build(ctx, p.config, p.state, getenv, now); err != nil {
-		return err
-	}
-	defer func() { p.built.close() }()
-	proxies, passwords := outboundProxies(getenv)
-	p.built.secrets = append(p.built.secrets, passwords...)
-	p.redact.Set(p.built.secrets...)
-	for _, w := range p.built.warnings {
-		p.logger.Warn(w)
-	}
-	for _, address := range proxies {
-		p.logger.Info("providers are reached through a proxy", "address", address)
-	}
-	if err := p.open(name); err != nil {
-		return err
-	}
-	p.greet(name)
-	return p.run(ctx, signals, world, in)
+	p.doc = doc
+	return explain(doc, "correct the file and start again; example.config.yaml explains every key")
+}
+
+// hide keeps secrets out of the log, the old ones too: running requests may
+// still tell of them.
+func (p *program) hide(secrets ...string) {
+	p.secrets = union(p.secrets, secrets)
+	p.redact.Set(p.secrets...)
 }
 
 // remember reads what an earlier run has learnt, unless this one is a play.
@@ -147,7 +187,7 @@ func (p *program) remember() *stateFile {
 	folder := ""
 	if !p.flags.demo {
 		var err error
-		if folder, err = stateFolder(p.config.State.Path, p.getenv); err != nil {
+		if folder, err = stateFolder(p.doc.Config.State.Path, p.getenv); err != nil {
 			p.logger.Warn("what is known about providers is kept in memory only", "error", err)
 		}
 	}
@@ -164,35 +204,47 @@ func hasTerminal() bool {
 }
 
 // open takes the address and opens the request log.
-func (p *program) open(name string) (err error) {
-	addr, from := p.config.Listen, "listen"
-	if p.flags.listen != "" {
-		addr, from = p.flags.listen, p.flags.listenFrom
-	}
+func (p *program) open() (err error) {
+	addr, from := p.address()
 	if p.listen, err = listeners(addr, from); err != nil {
 		return err
 	}
-	for _, provider := range p.config.Providers {
-		if ownListener(provider.Endpoint, p.listen) {
-			p.closeListeners()
-			return hinted(fmt.Errorf("provider %s: its endpoint is where anyproxy itself listens (%s): %s", provider.Name, from, provider.Endpoint),
-				"set the provider's own address, or listen elsewhere")
-		}
+	if err = p.fits(p.doc.Config); err == nil {
+		p.log, err = p.openLog()
 	}
-	loopback := isLoopback(p.listen[0])
-	if !loopback && len(p.config.APIKeys) == 0 {
-		p.closeListeners()
-		return hinted(fmt.Errorf("%s: %s can be reached from other machines, and no client key is configured", from, addr),
-			"set apiKeys, or listen on 127.0.0.1")
-	}
-	if p.log, err = p.openLog(); err != nil {
+	if err != nil {
 		p.closeListeners()
 		return err
 	}
 	p.rec = metrics.New(p.now)
-	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: name})
+	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: p.doc.Name})
 	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger,
-		Redact: p.redact, Version: Version(), Loopback: loopback, Now: p.now})
+		Redact: p.redact, Version: Version(), Loopback: isLoopback(p.listen[0]), Now: p.now})
+	return nil
+}
+
+// address is where to serve, and what says so.
+func (p *program) address() (addr, from string) {
+	if p.flags.listen != "" {
+		return p.flags.listen, p.flags.listenFrom
+	}
+	return p.doc.Config.Listen, "listen"
+}
+
+// fits refuses a configuration that must not be served on the listeners that
+// are open.
+func (p *program) fits(c *config.Config) error {
+	addr, from := p.address()
+	for _, provider := range c.Providers {
+		if ownListener(provider.Endpoint, p.listen) {
+			return hinted(fmt.Errorf("provider %s: its endpoint is where anyproxy itself listens (%s): %s", provider.Name, from, provider.Endpoint),
+				"set the provider's own address, or listen elsewhere")
+		}
+	}
+	if !isLoopback(p.listen[0]) && len(c.APIKeys) == 0 {
+		return hinted(fmt.Errorf("%s: %s can be reached from other machines, and no client key is configured", from, addr),
+			"set apiKeys, or listen on 127.0.0.1")
+	}
 	return nil
 }
 
@@ -203,15 +255,15 @@ func (p *program) closeListeners() {
 }
 
 func (p *program) openLog() (*requestlog.Log, error) {
-	path := p.config.Log.File
+	path := p.doc.Config.Log.File
 	if p.flags.logFile != "" {
 		path = p.flags.logFile
 	}
 	if path == "" {
 		return nil, nil
 	}
-	l, err := requestlog.Open(requestlog.Options{Path: path, Bodies: p.config.Log.Bodies, MaxSize: int64(p.config.Log.MaxSize),
-		Keep: p.config.Log.Keep, Redact: p.redact, Now: time.Now, Logger: p.logger})
+	o := p.doc.Config.Log
+	l, err := requestlog.Open(requestlog.Options{Path: path, Bodies: o.Bodies, MaxSize: int64(o.MaxSize), Keep: o.Keep, Redact: p.redact, Now: time.Now, Logger: p.logger})
 	if err != nil {
 		return nil, hinted(err, "give another file with -log-file, or leave it out")
 	}
@@ -219,29 +271,35 @@ func (p *program) openLog() (*requestlog.Log, error) {
 }
 
 // greet says where the proxy is and how to use it.
-func (p *program) greet(name string) {
-	for _, line := range p.built.announce {
-		fmt.Fprintln(p.errw, line)
-	}
+func (p *program) greet() {
+	c := p.doc.Config
+	p.announce(p.built.announce)
 	if p.flags.tui {
 		return
 	}
 	base := "http://" + p.rec.Snapshot(0).Listen
-	fmt.Fprintf(p.out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, name)
-	for _, m := range p.config.Models {
+	fmt.Fprintf(p.out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, p.doc.Name)
+	for _, m := range c.Models {
 		if _, out := p.built.unusable[m.Provider]; !out {
 			fmt.Fprintf(p.out, "  %-40s → %s\n", modelNames(m), describeTarget(m))
 		}
 	}
-	for _, provider := range p.config.Providers {
+	for _, provider := range c.Providers {
 		if why, out := p.built.unusable[provider.Name]; out {
 			fmt.Fprintf(p.out, "  left out: %s, %s\n", provider.Name, why)
 		}
 	}
-	if len(p.config.APIKeys) == 0 {
+	if len(c.APIKeys) == 0 {
 		fmt.Fprintln(p.out, "\nNo client keys are configured: whoever is on this machine may use it.")
 	}
-	fmt.Fprintf(p.out, "\n%s\n", howToConnect(p.config, base, p.flags.demo))
+	fmt.Fprintf(p.out, "\n%s\n", howToConnect(c, base, p.flags.demo))
+}
+
+// announce tells fresh client keys.
+func (p *program) announce(keys []string) {
+	for _, key := range keys {
+		fmt.Fprintln(p.errw, key)
+	}
 }
 
 func modelNames(m config.Model) string {
@@ -289,7 +347,7 @@ func usesLogin(c *config.Config) bool {
 }
 
 // run serves until something ends it, then drains.
-func (p *program) run(ctx context.Context, signals <-chan os.Signal, world *demo, in io.Reader) error {
+func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader) error {
 	base, interrupt := context.WithCancelCause(context.Background())
 	defer interrupt(nil)
 	server := newServer(p.proxy)
@@ -302,38 +360,35 @@ func (p *program) run(ctx context.Context, signals <-chan os.Signal, world *demo
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	clients := make(chan struct{})
-	go func() {
-		defer close(clients)
-		world.runClients(ctx, "http://"+p.listen[0].Addr().String(), p.built.firstKey, p.config)
-	}()
-	saving, stopSaving := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	key, c := p.built.firstKey, p.doc.Config
+	parts.Go(func() { p.world.live(ctx, "http://"+p.listen[0].Addr().String(), key, c, p.logger) })
+	life := newLife(p, in)
+	parts.Go(func() { life.run(ctx) })
+	saving, stopSaving := context.WithCancel(context.Background()) // to the end of the drain
 	saved := make(chan struct{})
 	go func() {
 		defer close(saved)
 		p.saved.run(saving)
 	}()
-	screen := make(chan error, 1)
-	if p.flags.tui {
-		go func() {
-			defer close(screen) // so that whoever looks later does not wait
-			screen <- p.dashboard(ctx, in)
-		}()
-	}
+	// The screen stays to the end of the drain.
+	watched, unwatch := context.WithCancel(context.Background())
+	defer unwatch()
+	screen := p.startScreen(watched, in, operator{p.proxy, life, signals})
 
 	served := 0
-	err := p.wait(ctx, signals, screen, failed, &served)
+	err := p.wait(ctx, life, signals, screen, failed, &served)
 	stop()
-	<-clients
-	if p.flags.tui {
-		p.leaveDashboard(screen)
-	}
-	if world == nil { // how a simulation ends is nobody's news
-		p.logTo.Set(p.errw)
-	}
+	parts.Wait()
 	p.drain(server, interrupt, signals)
 	stopSaving()
 	<-saved
+	unwatch()
+	p.leaveScreen(screen)
+	p.announce(p.late)
+	if p.world == nil { // how a simulation ends is nobody's news
+		p.logTo.Set(p.errw)
+	}
 	for ; served < len(p.listen); served++ {
 		<-failed
 	}
@@ -346,7 +401,7 @@ func (p *program) run(ctx context.Context, signals <-chan os.Signal, world *demo
 }
 
 // wait returns when the program is to end: nil when somebody wants it to.
-func (p *program) wait(ctx context.Context, signals <-chan os.Signal, screen <-chan error, failed <-chan error, served *int) error {
+func (p *program) wait(ctx context.Context, life *life, signals <-chan os.Signal, screen <-chan error, failed <-chan error, served *int) error {
 	pulse := time.NewTicker(pulseEvery)
 	defer pulse.Stop()
 	for {
@@ -356,17 +411,20 @@ func (p *program) wait(ctx context.Context, signals <-chan os.Signal, screen <-c
 			return nil
 		case sig := <-signals:
 			if sig == syscall.SIGHUP && !p.terminal {
-				p.reload(ctx)
+				life.hangUp()
 				continue
 			}
 			p.logger.Info("signal received, draining", "signal", sig.String())
 			return nil
 		case err := <-screen:
+			p.logTo.Set(p.errw)
 			if err == nil {
 				return nil // the person has quit
 			}
-			p.logTo.Set(p.errw)
 			p.logger.Error("the dashboard has failed, serving goes on without it", "error", err)
+			if fault, ok := errors.AsType[*tui.PanicError](err); ok {
+				p.logger.Error("where it failed", "stack", string(fault.Stack))
+			}
 			p.flags.tui, screen = false, nil
 		case err := <-failed:
 			*served++
@@ -380,11 +438,11 @@ func (p *program) wait(ctx context.Context, signals <-chan os.Signal, screen <-c
 func (p *program) drain(server *http.Server, interrupt context.CancelCauseFunc, signals <-chan os.Signal) {
 	p.rec.SetDraining()
 	if n := p.rec.Snapshot(0).InFlight; n > 0 {
-		p.logger.Info("waiting for running requests", "requests", n, "at_most", p.config.DrainTimeout.String())
+		p.logger.Info("waiting for running requests", "requests", n, "at_most", p.doc.Config.DrainTimeout.String())
 	}
-	limit, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
+	limit, cancel := context.WithTimeout(context.Background(), p.doc.Config.DrainTimeout)
 	defer cancel()
-	tell := time.AfterFunc(max(p.config.DrainTimeout-lastWord, 0), func() { interrupt(proxy.ErrShutdown) })
+	tell := time.AfterFunc(max(p.doc.Config.DrainTimeout-lastWord, 0), func() { interrupt(proxy.ErrShutdown) })
 	defer tell.Stop()
 	done := make(chan struct{})
 	go func() {
@@ -409,20 +467,5 @@ func (p *program) drain(server *http.Server, interrupt context.CancelCauseFunc, 
 func (p *program) handlersEnd() {
 	for end := time.Now().Add(time.Second); p.proxy.Serving() > 0 && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// dashboard shows the screen while it lasts. Nothing else may write to the
-// terminal meanwhile.
-func (p *program) dashboard(ctx context.Context, in io.Reader) error {
-	p.logTo.Set(io.Discard)
-	return tui.Run(ctx, tui.Options{Source: p.proxy, In: in, Out: p.out, Getenv: p.getenv,
-		ASCII: p.flags.ascii, NoMotion: p.flags.noMotion, Now: time.Now})
-}
-
-func (p *program) leaveDashboard(screen <-chan error) {
-	select {
-	case <-screen:
-	case <-time.After(2 * time.Second): // a blocked terminal must not keep the proxy from ending
 	}
 }

@@ -128,8 +128,8 @@ func TestThresholdFlagBeatsTheFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c, _, _, err := loadConfig(f, none); err != nil || c.Routing.TPSThreshold != want {
-			t.Errorf("%q: %v, threshold %v, want %v", args, err, c.Routing.TPSThreshold, want)
+		if doc, err := loadConfig(f, none); err != nil || doc.Config.Routing.TPSThreshold != want {
+			t.Errorf("%q: %v, threshold %v, want %v", args, err, doc.Config.Routing.TPSThreshold, want)
 		}
 	}
 	var out, errw safeBuffer

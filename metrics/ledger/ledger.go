@@ -6,9 +6,14 @@
 package ledger
 
 import (
+	"math"
 	"sync"
 	"time"
 )
+
+// paceTau is the decay time of a pace: long enough to see past the pauses of a
+// person, short enough to follow a change of work.
+const paceTau = 15 * time.Minute
 
 // Ledger counts spend by account.
 type Ledger struct {
@@ -18,11 +23,25 @@ type Ledger struct {
 	day   time.Time // its midnight
 	spent map[string]float64
 	told  map[string]float64 // the highest share of a limit that Crossed has told of
+	paces map[string]pace    // goes on over midnight
+}
+
+// pace is a sum of spend that fades with paceTau.
+type pace struct {
+	sum       float64
+	at, since time.Time
+}
+
+// later returns the pace as it is at now.
+func (p pace) later(now time.Time) pace {
+	p.sum *= math.Exp(-float64(now.Sub(p.at)) / float64(paceTau))
+	p.at = now
+	return p
 }
 
 // New returns an empty Ledger on the given wall clock.
 func New(now func() time.Time) *Ledger {
-	return &Ledger{now: now, spent: map[string]float64{}, told: map[string]float64{}}
+	return &Ledger{now: now, spent: map[string]float64{}, told: map[string]float64{}, paces: map[string]pace{}}
 }
 
 func midnight(t time.Time) time.Time {
@@ -44,9 +63,33 @@ func (l *Ledger) Add(usd float64, accounts ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.todayLocked()
+	now := l.now()
 	for _, a := range accounts {
 		l.spent[a] += usd
+		p, known := l.paces[a]
+		if !known {
+			p.at, p.since = now, now
+		}
+		p = p.later(now)
+		p.sum += usd
+		l.paces[a] = p
 	}
+}
+
+// PerHour is the pace at which the account has been charged lately, in dollars
+// an hour. In its first minute an account has none.
+func (l *Ledger) PerHour(account string) float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p, known := l.paces[account]
+	now := l.now()
+	age := now.Sub(p.since)
+	if !known || age < time.Minute {
+		return 0
+	}
+	// What has faded of a steady stream since the first charge is made up for.
+	seen := 1 - math.Exp(-float64(age)/float64(paceTau))
+	return p.later(now).sum / seen / paceTau.Hours()
 }
 
 // Spent is what the account has spent today.

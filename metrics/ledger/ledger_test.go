@@ -64,6 +64,29 @@ func TestMidnightWhenClocksChange(t *testing.T) {
 	}
 }
 
+func TestPace(t *testing.T) {
+	now := time.Date(2026, 3, 14, 23, 0, 0, 0, time.UTC)
+	l := New(func() time.Time { return now })
+	if l.PerHour("a") != 0 {
+		t.Error("a pace without a charge")
+	}
+	spend := func(minutes int, each float64) {
+		for range minutes {
+			l.Add(each, "a")
+			now = now.Add(time.Minute)
+		}
+	}
+	spend(1, 0.1)
+	for _, minutes := range []int{5, 30, 180} { // over midnight
+		if spend(minutes, 0.1); l.PerHour("a") < 5.5 || l.PerHour("a") > 7 {
+			t.Errorf("$%.2f an hour after %d more minutes, want about $6", l.PerHour("a"), minutes)
+		}
+	}
+	if spend(60, 0); l.PerHour("a") > 0.2 {
+		t.Errorf("$%.2f an hour after an hour without a charge", l.PerHour("a"))
+	}
+}
+
 func TestConcurrentUse(t *testing.T) {
 	l := New(time.Now)
 	var wg sync.WaitGroup

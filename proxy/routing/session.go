@@ -68,7 +68,7 @@ func (r *Route) bindLocked(now time.Time) (first, avoid int) {
 		return -1, cur
 	}
 	d.Kind = metrics.BindingKept
-	if r.f.entries[cur].full() {
+	if e := &r.f.entries[cur]; e.full() || r.q.behind(e.Target) {
 		return -1, cur // this turn goes elsewhere
 	}
 	return cur, -1

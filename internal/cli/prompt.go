@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"anyproxy/metrics"
+
+	"github.com/charmbracelet/x/term"
+	"github.com/muesli/cancelreader"
+)
+
+// prompt asks the person at the terminal about a review, one at a time.
+type prompt struct {
+	in     *os.File
+	out    io.Writer
+	logger *slog.Logger
+}
+
+// newPrompt returns nil where nobody could see the question or answer it.
+func newPrompt(in io.Reader, outs []io.Writer, logger *slog.Logger) *prompt {
+	keyboard, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(keyboard.Fd()) {
+		return nil
+	}
+	for _, out := range outs {
+		if screen, ok := out.(*os.File); ok && term.IsTerminal(screen.Fd()) {
+			return &prompt{keyboard, out, logger}
+		}
+	}
+	return nil
+}
+
+func (p *prompt) show(text string) { fmt.Fprint(p.out, text) }
+
+const question = "apply? y yes, n no, d details: "
+
+// readingTime is how long a question must stand before its answer counts: keys
+// pressed before it was there are about something else.
+const readingTime = 300 * time.Millisecond
+
+// decision carries out what was answered about the review of that hash.
+type decision func(ctx context.Context, hash string, apply bool) error
+
+// ask shows a review and hands the answer to decide, once. The question ends
+// when that is done, when ctx ends, or when the returned func is called, which
+// waits for it.
+func (p *prompt) ask(ctx context.Context, r *metrics.Review, decide decision) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer cancel()
+		ignoreBackgroundReads()
+		keys, err := cancelreader.NewReader(p.in)
+		if err == nil {
+			defer keys.Close()
+			defer context.AfterFunc(ctx, func() { keys.Cancel() })()
+			err = p.converse(ctx, keys, r, decide)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.logger.Warn("the changed configuration waits, no answer was read", "error", err)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// converse asks until there is an answer that counts. Reading fails when ctx ends.
+func (p *prompt) converse(ctx context.Context, keys io.Reader, r *metrics.Review, decide decision) error {
+	p.show(reviewText(r) + question)
+	asked := time.Now()
+	lines := bufio.NewReader(keys)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			p.show("\n") // the question stays open
+			return err
+		}
+		if time.Since(asked) < readingTime {
+			p.show(question)
+			continue
+		}
+		switch strings.ToLower(strings.TrimSpace(line)) {
+		case "y", "yes":
+			return p.decided(decide(ctx, r.Hash, true))
+		case "n", "no":
+			return p.decided(decide(ctx, r.Hash, false))
+		case "d", "details":
+			p.show(detailsText(r) + question)
+		default:
+			p.show(question)
+		}
+		asked = time.Now()
+	}
+}
+
+// decided tells of an answer that came too late.
+func (p *prompt) decided(err error) error {
+	if errors.Is(err, errSuperseded) {
+		p.show(err.Error() + "\n")
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"anyproxy/config"
+	"anyproxy/metrics"
+	"anyproxy/proxy/routing"
+)
+
+// TestReviews holds what is shown of a change: what it does, and to whom. The
+// requests that were seen stand at the top of each file's name's case as
+// "# seen: MODEL [KEY]".
+func TestReviews(t *testing.T) {
+	files, err := filepath.Glob("testdata/reviews/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no cases", err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			from, rest, ok := strings.Cut(string(data), "-- to --\n")
+			to, want, ok2 := strings.Cut(rest, "-- want --\n")
+			if !ok || !ok2 {
+				t.Fatal("a part is missing")
+			}
+			got := reviewed(t, from, to)
+			if *update {
+				if err := os.WriteFile(path, []byte(from+"-- to --\n"+to+"-- want --\n"+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else if got != want {
+				t.Errorf("got:\n%swant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func reviewed(t *testing.T, from, to string) string {
+	t.Helper()
+	state := routing.NewState()
+	side := func(yaml string) (*config.Config, side) {
+		c, _, err := config.Parse("config.yaml", []byte(yaml), func(string) string { return "value-of-the-environment" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := build(context.Background(), c, nil, state, func(string) string { return "value-of-the-environment" }, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, side{c, b.runtime.Shares}
+	}
+	running, before := side(from)
+	proposed, after := side(to)
+	var now metrics.Snapshot
+	for line := range strings.Lines(from) {
+		if seen, is := strings.CutPrefix(line, "# seen: "); is {
+			model, key, _ := strings.Cut(strings.TrimSpace(seen), " ")
+			now.Requests = append(now.Requests, metrics.RequestRecord{Model: model, Key: key})
+		}
+	}
+	r := &metrics.Review{File: "config.yaml", Changes: changesOf(config.Diff(running, proposed)), Effect: effect(before, after, now)}
+	r.Effect.Restart = new(program).restart(r.Changes)
+	return reviewText(r)
+}
+
+func TestFlagsDecideWhatNeedsARestart(t *testing.T) {
+	changes := []metrics.Change{{Path: "listen"}, {Path: "log.file"}, {Path: "log.keep"}, {Path: "drainTimeout"}}
+	for _, c := range []struct {
+		flags flags
+		want  []string
+	}{
+		{flags{}, []string{"listen", "log.file", "log.keep"}},
+		{flags{listen: "127.0.0.1:1"}, []string{"log.file", "log.keep"}},
+		{flags{logFile: "x.jsonl"}, []string{"listen", "log.keep"}},
+	} {
+		if got := (&program{flags: c.flags}).restart(changes); !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %v, want %v", c.flags, got, c.want)
+		}
+	}
+}
