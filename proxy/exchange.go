@@ -191,7 +191,9 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 		return err
 	}
 	a.stream = stream
-	a.p.Limits(limitsOf(stream.Limits))
+	if x.req.Endpoint != providers.CountTokens { // which has limits of its own
+		a.p.Limits(limitsOf(stream.Limits))
+	}
 	if x.req.Stream {
 		a.watch.setSilence(idle)
 	}

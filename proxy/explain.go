@@ -9,8 +9,12 @@ import (
 	"anyproxy/providers"
 )
 
-// maxExplained bounds how many candidates a header lists.
-const maxExplained = 8
+const (
+	// maxExplained bounds how many candidates a header lists.
+	maxExplained = 8
+	// maxTried bounds the list of failed attempts: clients take 16 KB of headers.
+	maxTried = 1024
+)
 
 // explain says, in headers, why the answer came from where it did: the request's
 // Decision in short.
@@ -74,7 +78,7 @@ func appendBinding(b []byte, s *metrics.Binding) []byte {
 
 // note adds a failed attempt to what the answer's header says.
 func (x *exchange) note(a *answer, failure *providers.Error) {
-	if x.committed {
+	if x.committed || len(x.tried) > maxTried {
 		return
 	}
 	if len(x.tried) > 0 {

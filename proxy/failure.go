@@ -99,15 +99,21 @@ func (x *exchange) outcome(a *answer, failure *providers.Error) metrics.Result {
 }
 
 // verdictOn is what a failure means for the upstream's standing.
-func (x *exchange) verdictOn(p *routing.Attempt, failure *providers.Error) routing.Verdict {
-	if failure == nil {
+func (x *exchange) verdictOn(a *answer, failure *providers.Error) routing.Verdict {
+	counting := x.req.Endpoint == providers.CountTokens
+	switch {
+	case failure == nil && counting:
+		return routing.Neutral // counting is limited apart: it does not tell that there is room for messages
+	case failure == nil:
 		return routing.Good
-	}
-	if x.r.Context().Err() != nil || x.passedThrough(p.Provider, failure) {
+	case x.r.Context().Err() != nil || x.passedThrough(a.p.Provider, failure):
 		return routing.Neutral
+	case failure.Class == providers.ClassTimeout && !x.committed && x.timeLeft() <= 0 &&
+		time.Since(a.sent) < x.rt.providers[a.p.Provider].config.Timeouts.FirstByte:
+		return routing.Neutral // others have used up the request's time
 	}
 	v := verdict(failure)
-	if x.req.Endpoint == providers.CountTokens && v != routing.Unreached && v != routing.Refused {
+	if counting && v != routing.Unreached && v != routing.Refused {
 		return routing.Neutral // a provider without that endpoint can be a good one
 	}
 	return v
@@ -118,20 +124,20 @@ func (x *exchange) report(a *answer, failure *providers.Error) {
 	p, out := a.p, x.outcome(a, failure)
 	done, reading := x.recordAttempt(a, out, failure)
 	x.charge(p.Provider, p.Model, done.Tokens)
-	x.result = routing.Result{Verdict: x.verdictOn(p, failure), Reason: out.Reason, Committed: x.committed, Reading: reading}
+	x.result = routing.Result{Verdict: x.verdictOn(a, failure), Reason: out.Reason, Committed: x.committed, Reading: reading}
 	if failure == nil && !done.Tokens.Estimated {
 		x.result.Output = done.Tokens.Output
 	}
 	if failure != nil {
 		x.result.RetryAfter = failure.RetryAfter
-		if failure.Limits != (providers.Limits{}) {
+		if failure.Limits != (providers.Limits{}) && x.req.Endpoint != providers.CountTokens {
 			p.Limits(limitsOf(failure.Limits))
 		}
 		x.note(a, failure)
 	}
 	p.Report(x.result)
 	if x.result.Verdict == routing.Refused {
-		x.s.event(metrics.Event{Kind: metrics.EventCredential, Provider: p.Provider, Request: x.id, Text: out.Reason})
+		x.s.refused(metrics.Event{Kind: metrics.EventCredential, Provider: p.Provider, Request: x.id, Text: out.Reason})
 	}
 }
 
@@ -216,7 +222,8 @@ func (x *exchange) relayError(e *providers.Error, ready time.Duration) {
 	x.end(metrics.PhaseFailed, status, x.s.reason(e)) // so that a client that has the answer finds its record
 	x.reply.fail(status, body, func(h http.Header) {
 		copyHeader(h, header)
-		h.Del("Retry-After") // what is told is for this client, below
+		h.Del("Retry-After")
+		h.Del("Retry-After-Ms") // what is told is for this client, below
 		x.stamp(h, e.Provider, e.Model)
 		if ready >= 0 {
 			h.Set("X-Anyproxy-Fallback-Exhausted", "true")

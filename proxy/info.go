@@ -112,8 +112,11 @@ func (s *Server) model(w http.ResponseWriter, c *call) {
 			return
 		}
 	}
-	candidates := c.rt.router.Route(routing.Query{Model: id}).Decision.Candidates
-	if len(candidates) == 0 || !c.key.allows(id) {
+	var candidates []metrics.Candidate
+	if len(id) <= maxModel && c.key.allows(id) { // what is asked for is remembered
+		candidates = c.rt.router.Route(routing.Query{Model: id}).Decision.Candidates
+	}
+	if len(candidates) == 0 {
 		s.refuse(w, c, refuse(http.StatusNotFound, "model: no provider serves "+quoted(id)))
 		return
 	}

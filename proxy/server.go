@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,8 @@ type Server struct {
 	ledger  *ledger.Ledger
 	serving atomic.Int64 // model requests
 	held    holds
+	// keys is when it was last told, by provider, that a key is refused.
+	keys sync.Map
 }
 
 // Options of a Server.
@@ -175,6 +178,20 @@ func (s *Server) event(e metrics.Event) {
 	}
 	attrs = append(attrs, slog.String("why", e.Text))
 	s.logger.LogAttrs(context.Background(), level, string(e.Kind), attrs...)
+}
+
+// refusedEvery is how often it is told that a provider refuses its key.
+const refusedEvery = time.Minute
+
+// refused tells of a refused key, once in a while: where nobody stands by every
+// request meets it.
+func (s *Server) refused(e metrics.Event) {
+	now := s.o.Now()
+	if last, ok := s.keys.Load(e.Provider); ok && now.Sub(last.(time.Time)) < refusedEvery {
+		return
+	}
+	s.keys.Store(e.Provider, now)
+	s.event(e)
 }
 
 // Serving is the number of model requests whose handlers have not returned.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,14 +74,14 @@ func openState(folder string, state *routing.State, now func() time.Time, logger
 }
 
 func readState(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // to open a pipe can take for ever
+		return nil, cmp.Or(err, errors.New("it is no regular file"))
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(errors.New("it is no regular file"), err)
-	}
 	data, err := io.ReadAll(io.LimitReader(file, maxState+1))
 	if err == nil && len(data) > maxState {
 		err = fmt.Errorf("it is larger than %d MB", maxState>>20)

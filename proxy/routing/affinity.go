@@ -22,7 +22,7 @@ type binding struct {
 	cold     bool      // the upstream has not answered it yet
 }
 
-// sessions are the bindings by session, agent and alias. The least used ones
+// sessions are the bindings by session, agent and alias, or asked model. The least used ones
 // are forgotten: what was not asked for while sessionsKept others were is gone.
 type sessions struct {
 	mu       sync.Mutex

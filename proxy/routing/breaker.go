@@ -49,6 +49,7 @@ type breaker struct {
 	row     int       // failures in a row while closed
 	strikes int       // openings without a lasting recovery between
 	closed  time.Time // when it closed last
+	failing time.Time // when it was last told to open
 }
 
 func (b *breaker) phaseLocked(now time.Time) phase {
@@ -84,6 +85,25 @@ func (b *breaker) closedAt() time.Time {
 	return b.closed
 }
 
+// tripped is when the breaker was last told to open, zero for never.
+func (b *breaker) tripped() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failing
+}
+
+// standsBy reports whether the breaker lets somebody pass, if only as a last
+// resort.
+func (b *breaker) standsBy(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.phaseLocked(now) != open || b.lastResortLocked(now)
+}
+
+func (b *breaker) lastResortLocked(now time.Time) bool {
+	return !b.stated || b.until.Sub(now) <= lastResortWait || now.Sub(b.asked) >= lastResortWait
+}
+
 // admit asks to send one attempt; lastResort asks for it although the breaker
 // is not closed. probe tells that the attempt is the one of half-open, and must
 // be settled as such.
@@ -100,7 +120,7 @@ func (b *breaker) admit(now time.Time, lastResort bool) (probe, ok bool) {
 	case !lastResort:
 		return false, false
 	}
-	if b.stated && b.until.Sub(now) > lastResortWait && now.Sub(b.asked) < lastResortWait {
+	if !b.lastResortLocked(now) {
 		return false, false
 	}
 	b.asked = now
@@ -131,7 +151,7 @@ func (b *breaker) succeed(now, started time.Time, probe bool) bool {
 		return false
 	}
 	b.opened, b.until, b.stated, b.refused = time.Time{}, time.Time{}, false, false
-	b.closed, b.probing = now, false
+	b.closed = now // a probe under way stays one until it ends
 	b.changed.Add(1)
 	return true
 }
@@ -163,9 +183,10 @@ func (b *breaker) trip(now time.Time, probe bool, c cause) time.Duration {
 	if probe {
 		b.probing = false
 	}
+	b.failing = now
 	if !b.opened.IsZero() && !probe {
 		if until := now.Add(c.stated); c.stated > 0 && until.After(b.until) {
-			b.until, b.stated = until, true
+			b.opened, b.until, b.stated = now, until, true // what was sent before this word does not end it
 			b.changed.Add(1)
 		}
 		return 0

@@ -47,6 +47,7 @@ type field struct {
 	answers *answers
 	epoch   uint64 // of the State when the upstreams were looked up
 	lowest  int    // tier
+	binds   string // what sessions are bound by
 
 	mu      sync.Mutex
 	at      time.Time // when the weights were computed
@@ -114,8 +115,8 @@ func (e *entry) look(now time.Time, ev *evidence) {
 	*ev = u.evidence(now)
 	e.phase, e.ready = u.phase(now), u.readyAt(now)
 	e.probed = e.phase == halfOpen && (u.probed() || u.account.probed())
-	e.lastFailed, e.shortfall = ev.lastFailed, ev.shortfall
-	e.idle = e.phase == closed && now.Sub(later(ev.sampled, ev.known)) >= idleTime
+	e.lastFailed, e.shortfall = later(ev.lastFailed, u.account.tripped()), ev.shortfall
+	e.idle = e.phase == closed && now.Sub(later(later(ev.sampled, ev.known), ev.asked)) >= idleTime
 	e.sampled = ev.sampled
 	e.factors.Return = u.returning(now)
 	if e.phase == halfOpen {
@@ -133,9 +134,9 @@ func (e *entry) threshold(tps float64) bool {
 	switch {
 	case tps <= 0 || e.est.evidence <= priorSeconds/2:
 		e.below = false // what was measured has faded
-	case e.est.tps < tps:
+	case e.est.own < tps:
 		e.below = true
-	case e.est.tps >= liftAt*tps:
+	case e.est.own >= liftAt*tps:
 		e.below = false
 	}
 	if e.below == was {
@@ -148,9 +149,9 @@ func (e *entry) threshold(tps float64) bool {
 }
 
 func (e *entry) slowNews(tps float64) metrics.Event {
-	text := fmt.Sprintf("%.0f tok/s, under the threshold of %.0f", e.est.tps, tps)
+	text := fmt.Sprintf("%.0f tok/s, under the threshold of %.0f", e.est.own, tps)
 	if !e.below {
-		text = fmt.Sprintf("%.0f tok/s expected, no longer under the threshold of %.0f", e.est.tps, tps)
+		text = fmt.Sprintf("%.0f tok/s expected, no longer under the threshold of %.0f", e.est.own, tps)
 	}
 	return metrics.Event{Kind: metrics.EventSlow, Provider: e.Provider, Model: e.model, Text: text}
 }

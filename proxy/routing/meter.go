@@ -99,6 +99,7 @@ type meter struct {
 	fast, slow average
 	failures   failures
 	known      time.Time // since when there is the meter
+	asked      time.Time // when an attempt was sent last
 	sampled    time.Time // when a speed was measured last, zero = never
 	shortfall  float64   // how much its last turns fell short of the others, see finished
 	below      bool      // under the threshold
@@ -151,6 +152,7 @@ type evidence struct {
 	failing    float64 // part of the attempts that fail
 	lost       float64 // seconds that a failure costs
 	known      time.Time
+	asked      time.Time
 	sampled    time.Time
 	lastFailed time.Time
 	shortfall  float64
@@ -195,6 +197,7 @@ func commonOf(all []evidence) common {
 // estimate is how fast an upstream is taken to be.
 type estimate struct {
 	tps      float64 // tokens per second
+	own      float64 // the same without what others of an alias are like
 	ttft     float64 // seconds
 	speed    float64 // tokens per second as a user feels them
 	measured float64 // the same by what was measured lately alone, 0 = too little
@@ -213,6 +216,10 @@ func (e *evidence) estimate(c common) estimate {
 		tps:      (e.fast.tokens + priorSeconds*usual) / (seconds + priorSeconds),
 		ttft:     math.Exp((e.fast.lnTTFT + priorTTFTs*usualLn + e.waits) / (e.fast.ttfts + priorTTFTs + e.waiting)),
 		evidence: seconds,
+	}
+	out.own = out.tps
+	if e.slow.seconds > 0 {
+		out.own = (e.fast.tokens + priorSeconds*e.slow.tokens/e.slow.seconds) / (seconds + priorSeconds)
 	}
 	odds := e.failing / (1 - e.failing)
 	out.speed = c.output / (out.ttft + c.output/out.tps + odds*e.lost)

@@ -155,8 +155,14 @@ func (r *Route) Next() (*Attempt, bool) {
 	}
 }
 
+// standBy reports whether any of the candidates may be asked, if only as a last
+// resort.
+func standBy(cs []candidate, now time.Time) bool {
+	return slices.ContainsFunc(cs, func(c candidate) bool { return c.upstream.standsBy(now) && c.upstream.account.standsBy(now) })
+}
+
 func (r *Route) admit(c candidate, now time.Time) (*Attempt, bool) {
-	a := &Attempt{Provider: c.Provider, Model: c.model, Last: len(r.ahead) == 0 && len(r.rest) == 0,
+	a := &Attempt{Provider: c.Provider, Model: c.model, Last: !standBy(r.ahead, now) && !standBy(r.rest, now),
 		route: r, candidate: c, upstream: c.upstream, started: now, waiting: r.q.Stream, alone: r.total == 1}
 	if !a.alone {
 		var ok bool

@@ -3,6 +3,7 @@ package routing
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,6 +86,10 @@ func (r *Router) newField(asked string, now time.Time) *field {
 		name = asked
 	}
 	f.answers = r.state.answers(name)
+	f.binds = name
+	if slices.ContainsFunc(found, func(t *Target) bool { return t.Model == "" }) {
+		f.binds = name + "\x00" + asked // each asked model has a prompt cache of its own
+	}
 	f.lowest = math.MaxInt
 	for i, t := range found {
 		f.lowest = min(f.lowest, t.Tier)

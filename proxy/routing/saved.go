@@ -184,6 +184,9 @@ func (s *State) restoreLocked(in *savedUpstream, now time.Time) *upstream {
 }
 
 func (b *breaker) restore(in savedBreaker) {
+	if in.Refused {
+		return // a key that was refused is why people restart: it is tried at once
+	}
 	b.opened, b.until, b.stated, b.refused, b.strikes, b.closed = in.Opened, in.Until, in.Stated, in.Refused, in.Strikes, in.Closed
 }
 

@@ -28,17 +28,22 @@ func (r *Route) recall(now time.Time) (away bool) {
 	if r.r.o.Policy == Priority || r.q.Provider != "" {
 		return false
 	}
-	if r.key = keyOf(r.q.Session, r.q.Agent, r.f.alias); r.key == noSession {
+	if r.key = keyOf(r.q.Session, r.q.Agent, r.f.binds); r.key == noSession {
 		return false
 	}
-	main := keyOf(r.q.Session, "", r.f.alias)
+	main := keyOf(r.q.Session, "", r.f.binds)
 	b, ok := r.r.state.sessions.find(r.key, main, now, r.r.o.Affinity)
 	d := &r.Decision.Session
 	if !ok {
 		d.Kind = metrics.BindingNew
 		return false
 	}
+	b = r.f.current(b)
 	r.bound = b
+	if b.last() == nil {
+		d.Kind = metrics.BindingNew // what it was bound to is no longer configured
+		return false
+	}
 	d.Provider, d.Model = b.last().key.provider, b.last().key.model
 	cur := r.f.find(b.upstream)
 	return cur < 0 || b.home != nil || r.f.entries[cur].Tier > r.f.lowest
@@ -91,6 +96,22 @@ func (f *field) find(u *upstream) int {
 	return -1
 }
 
+// current is the binding in terms of the field: with the upstreams of those
+// names that are known now, and without a home that is no candidate any more.
+func (f *field) current(b binding) binding {
+	b.upstream, b.home = f.named(b.upstream, b.upstream), f.named(b.home, nil)
+	return b
+}
+
+func (f *field) named(u, otherwise *upstream) *upstream {
+	for i := range f.entries {
+		if e := &f.entries[i]; u != nil && (e.upstream == u || e.upstream.key == u.key) {
+			return e.upstream
+		}
+	}
+	return otherwise
+}
+
 // homeward finds where a session that was moved away goes home to: a lower tier,
 // or where it was before a fault. That has been well for switchback, or for
 // twice that where the turn is not fresh. cur is where the session is, -1 when
@@ -102,7 +123,7 @@ func (f *field) homeward(b binding, cur int, q *Query, now time.Time, switchback
 	best, home := -1, -1
 	for i := range f.entries {
 		e := &f.entries[i]
-		if i == cur || e.phase == open || e.probed || e.below || !q.asks(e.Target) || q.behind(e.Target) || now.Sub(e.lastFailed) < switchback {
+		if i == cur || e.phase == open || e.probed || e.below || e.full() || !q.asks(e.Target) || q.behind(e.Target) || now.Sub(e.lastFailed) < switchback {
 			continue
 		}
 		lower := cur < 0 || e.Tier < f.entries[cur].Tier
@@ -172,6 +193,7 @@ func (r *Route) served(a *Attempt, now time.Time) {
 	if !ok {
 		b = r.bound
 	}
+	b = r.f.current(b)
 	next := binding{upstream: a.upstream, home: b.home, used: now, moved: b.moved}
 	switch {
 	case b.upstream == a.upstream:
@@ -189,7 +211,7 @@ func (r *Route) served(a *Attempt, now time.Time) {
 	case b.cold:
 		next.home = nil // nothing of it is there to go back to
 	case b.home == nil:
-		next.home = b.upstream
+		next.home = r.f.named(b.upstream, nil)
 	case b.home == a.upstream:
 		next.home = nil
 	}
@@ -212,7 +234,7 @@ func (r *Route) broken(a *Attempt, now time.Time) {
 	if r.key == noSession {
 		return
 	}
-	if b, ok := r.r.state.sessions.find(r.key, r.key, now, r.r.o.Affinity); ok && b.upstream == a.upstream {
+	if b, ok := r.r.state.sessions.find(r.key, r.key, now, r.r.o.Affinity); ok && r.f.current(b).upstream == a.upstream {
 		r.r.state.sessions.put(r.key, binding{home: a.upstream, used: now, moved: b.moved})
 	}
 }

@@ -100,5 +100,5 @@ func (b *breaker) copyTo(c *breaker) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c.opened, c.until, c.stated, c.refused = b.opened, b.until, b.stated, b.refused
-	c.probing, c.asked, c.row, c.strikes, c.closed = b.probing, b.asked, b.row, b.strikes, b.closed
+	c.probing, c.asked, c.failing, c.row, c.strikes, c.closed = b.probing, b.asked, b.failing, b.row, b.strikes, b.closed
 }

@@ -74,7 +74,7 @@ func (u *upstream) evidence(now time.Time) evidence {
 	defer u.mu.Unlock()
 	m := &u.meter
 	m.fade(now)
-	e := evidence{fast: m.fast, slow: m.slow, known: m.known, sampled: m.sampled, lastFailed: m.failures.last, shortfall: m.shortfall}
+	e := evidence{fast: m.fast, slow: m.slow, known: m.known, asked: m.asked, sampled: m.sampled, lastFailed: m.failures.last, shortfall: m.shortfall}
 	e.failing, e.lost = m.failures.rate()
 	usual := 0.0
 	if n := m.fast.ttfts + m.slow.ttfts; n > 0 {
@@ -102,6 +102,7 @@ func (u *upstream) begin(a *Attempt) {
 	u.account.pend.Add(1)
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.meter.asked = a.started
 	if a.next = u.running; a.next != nil {
 		a.next.prev = a
 	}
