@@ -184,9 +184,9 @@ func TestReturnWaitsForTheWholeProvider(t *testing.T) {
 	a.Report(Result{Verdict: Unreached})
 	n, _ := rt.Next()
 	n.Report(answered(60))
-	by, bind := turn(t, r, q, answered(60))
+	turn(t, r, q, answered(60))
 	clk.t = clk.t.Add(7 * time.Second)
-	by, bind = turn(t, r, q, answered(60))
+	by, bind := turn(t, r, q, answered(60))
 	if by == "a" {
 		t.Errorf("7 s after the failure the session is back: %+v (switchback is 5m)", bind)
 	}
