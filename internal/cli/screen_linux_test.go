@@ -191,6 +191,7 @@ func TestTheEditorGetsTheTerminalAndItsFileAReview(t *testing.T) {
 	}
 	file := configFile(t, "", a, b)
 	p := startOnScreen(t, file, map[string]string{"EDITOR": editor})
+	eventually(t, "the file to be watched", func() bool { return strings.Contains(ansi.Strip(p.screen.String()), "watched") })
 	p.press("5e")
 	p.wait("editing " + file)
 	p.wait("1 change, saved")
