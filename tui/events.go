@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"anyproxy/metrics"
@@ -37,6 +38,16 @@ func foldEvents(events []metrics.Event, kind metrics.EventKind) []fold {
 
 func sameEvent(a, b metrics.Event) bool {
 	return a.Kind == b.Kind && a.Provider == b.Provider && a.To == b.To && a.Text == b.Text
+}
+
+// shortenPaths leaves of the configuration's path its last part: events tell of
+// it in narrow columns, and the screen of the configuration names all of it.
+func shortenPaths(events []metrics.Event, path string) {
+	for i := range events {
+		if e := &events[i]; e.Kind == metrics.EventConfig && path != "" {
+			e.Text = strings.ReplaceAll(e.Text, path, filepath.Base(path))
+		}
+	}
 }
 
 // foldedEvents is what the pane shows.

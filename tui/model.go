@@ -166,6 +166,7 @@ func (m *model) Update(msg tea.Msg) (cmd tea.Cmd) {
 func (m *model) pull() {
 	s := m.source.Snapshot(m.seen)
 	cleanSnapshot(&s, m.wash)
+	shortenPaths(s.Events, s.Config)
 	s.Requests = m.past.merge(s.Requests, m.wash)
 	news := m.take(s.Events)
 	m.lost += s.EventsLost

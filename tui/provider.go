@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -178,7 +179,7 @@ func (m *model) providerMoney(p *metrics.ProviderView, w int) []spans {
 // sparkline is the recent speed as spans.
 func (m *model) sparkline(p *metrics.ProviderView, i, w int) spans {
 	values := make([]float64, w)
-	spread(values, p.History[max(0, len(p.History)-sparkSeconds):], m.shown.At.Unix()-1)
+	m.recent(p, values)
 	ss := make(spans, 0, w+1)
 	for k, block := range m.theme.glyphs.blocks(values) {
 		colour := seriesRole(i)
@@ -187,7 +188,7 @@ func (m *model) sparkline(p *metrics.ProviderView, i, w int) spans {
 		}
 		ss = append(ss, span{block, fg(colour)})
 	}
-	return append(ss, span{"  2 min", fg(faint)})
+	return append(ss, span{fmt.Sprintf("  %d min", m.sparkSpan()/60), fg(faint)})
 }
 
 // itsEvents are the newest events of a provider.

@@ -47,8 +47,9 @@ var providerColumns = []column{
 	colToday:    {title: "TODAY", width: 7, right: true, drop: 5},
 }
 
-// sparkSeconds is the span of the column LAST 2 MIN.
-const sparkSeconds = 120
+// sparkSpan is how many seconds the column LAST 2 MIN shows, fewer of a program
+// that has just begun.
+func (m *model) sparkSpan() int { return min(120, m.chartSpan()) }
 
 func (m *model) paintProviders(r region) {
 	if !m.layout.framed {
@@ -76,10 +77,16 @@ func (m *model) paintProviders(r region) {
 	}
 }
 
+// recent spreads a provider's last minutes over values.
+func (m *model) recent(p *metrics.ProviderView, values []float64) {
+	spread(values, p.History[max(0, len(p.History)-m.sparkSpan()):], m.shown.At.Unix()-1)
+}
+
 // providerColumns leaves out what no provider has: money where nothing costs
 // any, a breaker or the room in a rate limit where none is known.
 func (m *model) providerColumns() []column {
 	cols := slices.Clone(providerColumns)
+	cols[colSpark].title = fmt.Sprintf("LAST %d MIN", m.sparkSpan()/60)
 	cols[colToday].absent = m.shown.Spend == nil
 	cols[colBreaker].absent, cols[colRoom].absent = true, true
 	for i := range m.shown.Providers {
@@ -132,7 +139,7 @@ func (m *model) paintProvider(in region, y, i int, cols []placed) {
 			in.cell(3, y, c, orDash(rate(p.TPS), g), ifAny(p.TPS, strong(plain)))
 		case colSpark:
 			values := make([]float64, c.width)
-			spread(values, p.History[max(0, len(p.History)-sparkSeconds):], m.shown.At.Unix()-1)
+			m.recent(p, values)
 			in.spark(3+c.x, y, values, seriesRole(i))
 		case colTTFT:
 			in.cell(3, y, c, orDash(seconds(p.TTFTp50, 2), g), ifAny(p.TTFTp50, style{}))

@@ -122,6 +122,7 @@ func (d *demo) configText(e edition) string {
 			fmt.Fprintf(&b, "    price: %s\n", price)
 		}
 	}
+	b.WriteString("\nrouting:\n  tpsThreshold: 30\n") // the local model has slow spells
 	fmt.Fprintf(&b, "\nbudget:\n  daily: %g\n  alertAt: 50\n  onExceeded: warn\n", e.budget)
 	return b.String()
 }
