@@ -45,7 +45,7 @@ var arrows = []arrow{
 	{from: "metrics"},
 	{from: "metrics/*", ours: []string{"metrics"}},
 	{from: "providers", ours: []string{"config"}},
-	{from: "providers/*", ours: []string{"providers", "config", "providers/sse", "providers/credential", "providers/ratelimit", "internal/jsonscan", "internal/redact"}},
+	{from: "providers/*", ours: []string{"providers", "config", "providers/sse", "providers/credential", "providers/ratelimit", "providers/upstream", "internal/jsonscan", "internal/redact"}},
 	{from: "proxy", ours: []string{"providers", "providers/sse", "metrics", "metrics/ledger", "config", "proxy/*", "internal/jsonscan", "internal/redact"},
 		tests: []string{"providers/anthropic", "providers/credential"}},
 	{from: "proxy/routing", ours: []string{"metrics"}},

@@ -17,6 +17,7 @@ import (
 	"anyproxy/config"
 	"anyproxy/internal/jsonscan"
 	"anyproxy/providers"
+	"anyproxy/providers/upstream"
 )
 
 // answers is an upstream that gives one answer.
@@ -160,10 +161,10 @@ func TestErrorBodyThatIsNotForClients(t *testing.T) {
 		"a string":             {jsonType(), `{"type":"error","error":"m"}`},
 		"broken JSON":          {jsonType(), shape[:len(shape)-1]},
 		"text behind":          {jsonType(), shape + "x"},
-		"too large":            {jsonType(), shape[:len(shape)-3] + strings.Repeat("x", maxErrorBody) + `"}}`},
+		"too large":            {jsonType(), shape[:len(shape)-3] + strings.Repeat("x", upstream.MaxErrorBody) + `"}}`},
 		"unknown encoding":     {map[string]string{"content-encoding": "br"}, shape},
 		"gzip that is none":    {map[string]string{"content-encoding": "gzip"}, shape},
-		"gzip within too much": {map[string]string{"content-encoding": "gzip"}, packed(strings.Repeat(" ", maxErrorBody) + shape)},
+		"gzip within too much": {map[string]string{"content-encoding": "gzip"}, packed(strings.Repeat(" ", upstream.MaxErrorBody) + shape)},
 	} {
 		_, err := serve(t, answers(503, tt.h, tt.body)).Send(t.Context(), streamRequest(t))
 		if e := wantError(t, err, providers.ClassOverloaded); e.Body != nil || e.Header != nil || e.Status != 503 {
@@ -365,13 +366,13 @@ func TestAnswerOverTheLimit(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")
 		if r.URL.RawQuery == "length" {
-			w.Header().Set("Content-Length", fmt.Sprint(maxAnswer+1))
+			w.Header().Set("Content-Length", fmt.Sprint(upstream.MaxAnswer+1))
 			w.(http.Flusher).Flush()
 			return
 		}
 		w.Header().Set("Content-Encoding", "gzip")
 		member := packed(strings.Repeat(" ", 1<<20)) // gzip files may be joined
-		for range maxAnswer>>20 + 1 {
+		for range upstream.MaxAnswer>>20 + 1 {
 			io.WriteString(w, member)
 		}
 	})

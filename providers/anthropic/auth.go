@@ -20,7 +20,7 @@ const (
 // authorize shows the upstream the provider's key, or the client's own
 // credential where the provider is configured to pass it through.
 func (p *Provider) authorize(h http.Header, client providers.ClientAuth, key string) {
-	auth := p.auth
+	auth := p.Auth
 	if auth == "" {
 		auth = config.AuthAPIKey
 		if strings.HasPrefix(key, oauthPrefix) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"anyproxy/providers"
+	"anyproxy/providers/upstream"
 )
 
 func longStream(deltas int) string {
@@ -125,8 +126,8 @@ func BenchmarkEdit(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				body := newBody(kept, splice(r))
-				if n, err := io.Copy(io.Discard, body); n != body.size || err != nil {
+				body := upstream.NewBody(kept, splice(r))
+				if n, err := io.Copy(io.Discard, body); n != int64(len(data)-len(r.Asked)+len(r.Model)) || err != nil {
 					b.Fatal(n, err)
 				}
 				_ = body.Close()

@@ -20,6 +20,7 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/providers"
+	"anyproxy/providers/upstream"
 )
 
 // Whatever the head and the body are long, and whichever buffer they just fill,
@@ -28,7 +29,7 @@ func TestRequestsOfAllSizesGoOut(t *testing.T) {
 	up := newEcho(t)
 	p := newProvider(t, config.Provider{Endpoint: up.URL}, testKey)
 	sizes := []int{0, 1, 5_000, 40_000, 3 << 20}
-	for n := plainBuffer - 600; n <= plainBuffer+200; n++ { // somewhere there head and body fill the buffer to the byte
+	for n := upstream.PlainBuffer - 600; n <= upstream.PlainBuffer+200; n++ { // somewhere there head and body fill the buffer to the byte
 		sizes = append(sizes, n)
 	}
 	for _, n := range sizes {
@@ -82,8 +83,8 @@ func TestBurstIsFewFrames(t *testing.T) {
 	if got.err != nil || got.bytes != text {
 		t.Fatalf("%d bytes of %d, %v", len(got.bytes), len(text), got.err)
 	}
-	if most := len(text)/plainBuffer/2 + 1; len(got.frames) > most {
-		t.Errorf("%d frames for %d bytes, want at most %d: the socket is read in pieces of %d", len(got.frames), len(text), most, plainBuffer)
+	if most := len(text)/upstream.PlainBuffer/2 + 1; len(got.frames) > most {
+		t.Errorf("%d frames for %d bytes, want at most %d: the socket is read in pieces of %d", len(got.frames), len(text), most, upstream.PlainBuffer)
 	}
 }
 
@@ -137,7 +138,7 @@ func TestResetIdleConnectionIsReplaced(t *testing.T) {
 		if _, got := send(t, p, r); got.err != nil {
 			t.Errorf("body of %d bytes: %v", len(body), got.err)
 		}
-		p.transport.CloseIdleConnections()
+		p.Close()
 	}
 }
 

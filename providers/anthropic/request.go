@@ -8,24 +8,18 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/providers"
+	"anyproxy/providers/upstream"
 )
 
-// request builds the upstream's request and the body that the transport will
-// close, whatever happens.
-func (p *Provider) request(r *providers.Request, key config.Secret) (*http.Request, *body) {
+// request builds the upstream's request, without its body.
+func (p *Provider) request(r *providers.Request, key config.Secret) *http.Request {
 	u := p.urls[r.Endpoint]
 	u.RawQuery = r.RawQuery
-	body := newBody(r.Body, splice(r))
-	body.onRepeat = p.transport.CloseIdleConnections // where one is dead all are suspect: the repetition gets a fresh one
-	req := &http.Request{
-		Method: http.MethodPost, URL: &u, Host: u.Host, Header: p.header(r, key),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: body, GetBody: body.again, ContentLength: body.size,
-	}
+	req := &http.Request{Method: http.MethodPost, URL: &u, Host: u.Host, Header: p.header(r, key)}
 	if host := req.Header.Get("Host"); host != "" {
 		req.Host = host // the transport sends no other
 	}
-	return req, body
+	return req
 }
 
 // splice cuts the body into the three parts of which it goes out: what stands
@@ -43,7 +37,7 @@ func splice(r *providers.Request) [3][]byte {
 // the provider's configuration and from its key.
 func (p *Provider) header(r *providers.Request, key config.Secret) http.Header {
 	h := make(http.Header, len(r.Header)+4)
-	dropped := connectionTokens(r.Header)
+	dropped := upstream.ConnectionTokens(r.Header)
 	for name, values := range r.Header {
 		if passes(name) && !slices.Contains(dropped, name) {
 			h[name] = values
@@ -58,7 +52,7 @@ func (p *Provider) header(r *providers.Request, key config.Secret) http.Header {
 	// Without a value it is not sent: it tells the transport that the request
 	// may go out again when a kept-alive connection turns out to be dead.
 	h["Idempotency-Key"] = nil
-	for name, value := range p.headers {
+	for name, value := range p.Headers {
 		if name == betaHeader {
 			addBeta(h, value.Reveal())
 		} else {
@@ -79,17 +73,4 @@ func passes(name string) bool {
 	}
 	return strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "X-Stainless-") ||
 		strings.HasPrefix(name, "X-Claude-Code-")
-}
-
-// connectionTokens are the names of headers that are meant for this hop only
-// (RFC 9110, section 7.6.1).
-func connectionTokens(h http.Header) (names []string) {
-	for _, line := range h["Connection"] {
-		for token := range strings.SplitSeq(line, ",") {
-			if token = strings.TrimSpace(token); token != "" && !strings.EqualFold(token, "keep-alive") {
-				names = append(names, http.CanonicalHeaderKey(token))
-			}
-		}
-	}
-	return names
 }

@@ -4,18 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
-	"time"
 
 	"anyproxy/providers"
 	"anyproxy/providers/sse"
+	"anyproxy/providers/upstream"
 )
-
-// scanners keeps the buffers of streams that have ended.
-var scanners = sync.Pool{New: func() any { return new(sse.Scanner) }}
-
-// maxPiece bounds what is gathered of a burst before it is passed on.
-const maxPiece = 32 << 10
 
 var (
 	errCut    = errors.New("stream ended without message_stop")
@@ -24,8 +17,8 @@ var (
 
 // A stream is a streamed answer: one read from the upstream makes one frame.
 type stream struct {
-	answer
-	scan    *sse.Scanner // nil once closed
+	upstream.Events
+	answer  answer
 	grammar grammar
 	usage   providers.Usage
 
@@ -33,18 +26,16 @@ type stream struct {
 	failed     *providers.Frame // the upstream's own error, to be told by the next call
 	err        error            // what comes when nothing waits
 	generating bool             // generation has begun
-	ended      bool             // message_stop has come
-	exhausted  bool             // so has the end of the body
 }
 
 func newStream(a answer) *stream {
-	return &stream{answer: a, scan: scanners.Get().(*sse.Scanner)}
+	return &stream{Events: a.Events(), answer: a}
 }
 
 // Next makes one read, unless the last one brought more than a frame can hold:
 // what stands behind an event that was left out, or the upstream's own error.
 func (s *stream) Next() (providers.Frame, error) {
-	if s.scan == nil {
+	if s.Scan == nil {
 		return providers.Frame{}, errClosed
 	}
 	if s.failed == nil && !s.unread {
@@ -67,19 +58,10 @@ func (s *stream) Next() (providers.Frame, error) {
 	return f, s.err
 }
 
-// fill reads what is there: one read of the socket's.
+// fill reads what is there.
 func (s *stream) fill() {
-	_, err := s.scan.Fill(s.body)
-	for err == nil && s.waiting() && s.scan.Pending() < maxPiece {
-		_, err = s.scan.Fill(s.body)
-	}
-	switch err {
-	case nil:
-	case io.EOF:
-		s.exhausted = true
-		s.err = s.fail(providers.ClassBroken, errCut)
-	default:
-		s.err = s.fail(providers.ClassBroken, fmt.Errorf("read stream: %w", err))
+	if s.err = s.Fill(); s.err == io.EOF {
+		s.err = s.Fail(providers.ClassBroken, errCut)
 	}
 }
 
@@ -92,12 +74,12 @@ func (s *stream) frame() providers.Frame {
 		var e sse.Event
 		var k kind
 		var err error
-		n, facts := usualEvent(s.scan.Ahead())
+		n, facts := usualEvent(s.Scan.Ahead())
 		if n > 0 {
-			e.Raw, k = s.scan.Take(n), blockDelta
+			e.Raw, k = s.Scan.Take(n), blockDelta
 		} else {
 			var ok bool
-			if e, ok = s.scan.Next(); !ok {
+			if e, ok = s.Scan.Next(); !ok {
 				s.unread = false
 				break
 			}
@@ -113,7 +95,7 @@ func (s *stream) frame() providers.Frame {
 			drop, err = s.grammar.step(k, &facts)
 		}
 		if err != nil {
-			s.stop(s.fail(providers.ClassBroken, err))
+			s.stop(s.Fail(providers.ClassBroken, err))
 			break
 		}
 		if drop && len(f.Bytes) > 0 {
@@ -127,7 +109,7 @@ func (s *stream) frame() providers.Frame {
 	f.Bytes = f.Bytes[:len(f.Bytes):len(f.Bytes)]
 	f.Generating = s.generating && (s.grammar.open || !begun)
 	f.Quiet = s.grammar.open && !s.grammar.shown
-	f.Hidden = f.Quiet && !delta && s.scan.Pending() == 0
+	f.Hidden = f.Quiet && !delta && s.Scan.Pending() == 0
 	return f
 }
 
@@ -156,7 +138,7 @@ func (s *stream) take(f *providers.Frame, e sse.Event, k kind, facts *facts) {
 			s.generating = true
 		}
 	case messageStop:
-		f.Kind, s.ended = providers.End, true
+		f.Kind, s.Ended = providers.End, true
 		s.stop(io.EOF)
 	}
 }
@@ -184,39 +166,5 @@ func look(e sse.Event) (kind, facts, error) {
 
 // failure makes the frame that tells an error event.
 func (s *stream) failure(e sse.Event) *providers.Frame {
-	return &providers.Frame{Kind: providers.Failed, Bytes: s.redact(e.Raw), Err: s.told(e.Data)}
-}
-
-const (
-	// drainTime is how long the end of a body may take to come behind
-	// message_stop. A client that spoke to the upstream itself would wait for it
-	// without bound.
-	drainTime  = 100 * time.Millisecond
-	drainReads = 4
-)
-
-// Close ends the exchange. After a whole answer it reads on to the end of the
-// body, which usually has come, so that the connection can be used again.
-func (s *stream) Close() error {
-	if s.scan == nil {
-		return nil
-	}
-	if s.ended && !s.exhausted {
-		s.drain()
-	}
-	s.scan.Reset()
-	scanners.Put(s.scan)
-	s.scan = nil
-	return s.res.Body.Close()
-}
-
-func (s *stream) drain() {
-	late := time.AfterFunc(drainTime, func() { s.res.Body.Close() })
-	defer late.Stop()
-	for range drainReads {
-		s.scan.Reset()
-		if _, err := s.scan.Fill(s.body); err != nil {
-			return
-		}
-	}
+	return &providers.Frame{Kind: providers.Failed, Bytes: s.Redact(e.Raw), Err: s.answer.told(e.Data)}
 }

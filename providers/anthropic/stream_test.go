@@ -19,12 +19,20 @@ import (
 	"anyproxy/config"
 	"anyproxy/providers"
 	"anyproxy/providers/sse"
+	"anyproxy/providers/upstream"
 )
 
 // openStream reads a stream from r as if it were a response's body.
 func openStream(t testing.TB, r io.Reader) *stream {
-	p := &Provider{name: "up"}
-	return newStream(answer{&exchange{p: p, ctx: t.Context(), model: "m"}, &http.Response{Header: http.Header{}, Body: io.NopCloser(r)}, r})
+	c, err := upstream.New(config.Provider{Name: "up", Auth: config.AuthNone}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := c.Begin(t.Context(), "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newStream(answer{Answer: x.Take(&http.Response{Header: http.Header{}, Body: io.NopCloser(r)})})
 }
 
 func readStream(t testing.TB, r io.Reader) result {

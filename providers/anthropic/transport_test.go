@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -20,6 +19,7 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/providers"
+	"anyproxy/providers/upstream"
 )
 
 // tlsUpstream serves over TLS at most of the given version and gives the
@@ -32,12 +32,18 @@ func tlsUpstream(t *testing.T, maxVersion uint16) (*httptest.Server, config.Prov
 	up.Config.ErrorLog = log.New(io.Discard, "", 0)
 	up.StartTLS()
 	t.Cleanup(up.Close)
+	return up, trusting(t, up)
+}
+
+// trusting is the config of a provider that trusts up.
+func trusting(t *testing.T, up *httptest.Server) config.Provider {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: up.Certificate().Raw})
 	if err := os.WriteFile(file, cert, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return up, config.Provider{Endpoint: up.URL, TLS: config.TLS{CA: file}}
+	return config.Provider{Endpoint: up.URL, TLS: config.TLS{CA: file}}
 }
 
 func TestTLS(t *testing.T) {
@@ -56,7 +62,7 @@ func TestTLS(t *testing.T) {
 		{"trusted", trusted, func(*config.Provider) {}, nil},
 		{"not trusted", trusted, func(c *config.Provider) { c.TLS.CA = "" }, func(err error) bool { return errors.As(err, &unknown) }},
 		{"pinned", trusted, func(c *config.Provider) { c.TLS.Pins = []string{other, pin} }, nil},
-		{"pinned to others", trusted, func(c *config.Provider) { c.TLS.Pins = []string{other, other} }, func(err error) bool { return errors.Is(err, errPin) }},
+		{"pinned to others", trusted, func(c *config.Provider) { c.TLS.Pins = []string{other, other} }, func(err error) bool { return errors.Is(err, upstream.ErrPin) }},
 		{"pinned, not trusted", trusted, func(c *config.Provider) { c.TLS.CA, c.TLS.Pins = "", []string{pin, other} }, func(err error) bool { return errors.As(err, &unknown) }},
 		{"TLS 1.2 refused", old, func(*config.Provider) {}, func(err error) bool { return strings.Contains(err.Error(), "version") }},
 		{"TLS 1.2 allowed", old, func(c *config.Provider) { c.TLS.MinVersion = "1.2" }, nil},
@@ -87,10 +93,9 @@ func TestHTTPVersion(t *testing.T) {
 		up.EnableHTTP2 = true
 		up.StartTLS()
 		t.Cleanup(up.Close)
-		p := newProvider(t, config.Provider{Endpoint: up.URL, HTTP2: http2}, testKey)
-		p.transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-		p.transport.TLSClientConfig.RootCAs.AddCert(up.Certificate())
-		_, got := send(t, p, newRequest(t, oddBody(`"m"`, 100_000), "other", true))
+		cfg := trusting(t, up)
+		cfg.HTTP2 = http2
+		_, got := send(t, newProvider(t, cfg, testKey), newRequest(t, oddBody(`"m"`, 100_000), "other", true))
 		if got.err != nil || got.bytes != fixture(t, "tool") {
 			t.Fatalf("http2 %v: %d bytes, %v", http2, len(got.bytes), got.err)
 		}

@@ -1,11 +1,9 @@
-package anthropic
+package upstream
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
-	"net/http/httptrace"
 	"sync"
 	"time"
 )
@@ -24,7 +22,7 @@ type conn struct {
 	store *[aheadSize]byte // holds ahead, nil when there is none
 	ahead []byte           // has been read from the socket and not been asked for
 
-	body *body  // of the request that is being written, nil under TLS
+	body *Body  // of the request that is being written, nil under TLS
 	head []byte // what has been written of that request and waits for its body
 }
 
@@ -96,7 +94,7 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	if !ok {
 		return io.Copy(struct{ io.Writer }{c}, r)
 	}
-	b, ok := limited.R.(*body)
+	b, ok := limited.R.(*Body)
 	if !ok {
 		return io.Copy(struct{ io.Writer }{c}, r)
 	}
@@ -133,34 +131,4 @@ func (c *conn) send(parts ...[]byte) {
 	if _, err := all.WriteTo(c.Conn); err != nil {
 		_ = c.SetReadDeadline(time.Now().Add(deadTime))
 	}
-}
-
-// traced has the transport tell which connection the exchange got, before it
-// is written to.
-func (x *exchange) traced(ctx context.Context, b *body) context.Context {
-	x.trace.GotConn = func(info httptrace.GotConnInfo) {
-		if x.conn, _ = info.Conn.(*conn); x.conn != nil { // TLS and HTTP/2 have theirs above it
-			x.conn.body = b
-		}
-	}
-	return httptrace.WithClientTrace(ctx, &x.trace)
-}
-
-// waiting reports whether the next read of the answer's body surely finds more
-// of it without waiting. It is asked between two reads of the body, before its
-// end. What is ahead may be no more than the end of a chunk and half the head of
-// the next: reading those would wait for the rest, and keep back what has come.
-func (x *exchange) waiting() bool {
-	if x.conn == nil {
-		return false
-	}
-	ahead := x.conn.ahead
-	for range 2 {
-		i := bytes.IndexByte(ahead, '\n')
-		if i < 0 {
-			return false
-		}
-		ahead = ahead[i+1:]
-	}
-	return len(ahead) >= 2
 }

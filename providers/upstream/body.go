@@ -1,4 +1,4 @@
-package anthropic
+package upstream
 
 import (
 	"errors"
@@ -10,18 +10,18 @@ import (
 	"anyproxy/providers"
 )
 
-// body is a request body in parts, none of them copied. It holds a reference
+// Body is a request body in parts, none of them copied. It holds a reference
 // to the client's body until the transport closes it, which may be long after
 // the upstream has answered.
-type body struct {
+type Body struct {
 	kept  *providers.Body
 	parts [3][]byte // all of it, for again; until settle
 	size  int64
-	first *body // the one that newBody made
+	first *Body // the one that NewBody made
 	read  atomic.Bool
 	// repeated is set, on the first one, once again has been called.
 	repeated atomic.Bool
-	onRepeat func() // nil = nothing to be done before the repetition
+	onRepeat func() // set by Exchange.Do
 	// unread counts, on the first one, the bytes that the transport has not read
 	// of the body that it is sending.
 	unread atomic.Int64
@@ -33,10 +33,12 @@ type body struct {
 	closed bool
 }
 
-func newBody(b *providers.Body, parts [3][]byte) *body {
+// NewBody makes a body of parts, which lie in b or in memory that is never
+// changed. It takes a reference of b.
+func NewBody(b *providers.Body, parts [3][]byte) *Body {
 	b.Retain()
 	size := len(parts[0]) + len(parts[1]) + len(parts[2])
-	out := &body{kept: b, parts: parts, size: int64(size), left: parts}
+	out := &Body{kept: b, parts: parts, size: int64(size), left: parts}
 	out.first = out
 	out.unread.Store(out.size)
 	return out
@@ -48,7 +50,7 @@ var errSpent = errors.New("a second kept-alive connection was dead")
 
 // again is http.Request's GetBody. The transport calls it inside Send only,
 // whose caller holds the client's body, for one try on another connection.
-func (b *body) again() (io.ReadCloser, error) {
+func (b *Body) again() (io.ReadCloser, error) {
 	if b.first.repeated.Swap(true) {
 		return nil, errSpent
 	}
@@ -57,14 +59,14 @@ func (b *body) again() (io.ReadCloser, error) {
 	}
 	b.kept.Retain()
 	b.first.unread.Store(b.size)
-	return &body{kept: b.kept, size: b.size, first: b.first, left: b.parts}, nil
+	return &Body{kept: b.kept, size: b.size, first: b.first, left: b.parts}, nil
 }
 
 // sent reports whether any of the body, or of one that again made of it, may
-// have reached the upstream. It is asked of what newBody returned.
-func (b *body) sent() bool { return b.read.Load() }
+// have reached the upstream. It is asked of what NewBody returned.
+func (b *Body) sent() bool { return b.read.Load() }
 
-func (b *body) Read(p []byte) (n int, err error) {
+func (b *Body) Read(p []byte) (n int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -86,7 +88,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 // take gives out what is left, up to limit bytes, with a reference to the
 // client's body, which the caller releases. Nothing is locked while it is being
 // written: a Close must not wait for a slow upstream.
-func (b *body) take(limit int64) (out [3][]byte, n int64, err error) {
+func (b *Body) take(limit int64) (out [3][]byte, n int64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -104,7 +106,7 @@ func (b *body) take(limit int64) (out [3][]byte, n int64, err error) {
 }
 
 // Close gives the client's body back, once.
-func (b *body) Close() error {
+func (b *Body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {
@@ -117,4 +119,4 @@ func (b *body) Close() error {
 // settle says that no repetition will be asked for. A request that has been
 // answered is kept by the transport to the end of its answer: the client's body
 // must not be kept with it.
-func (b *body) settle() { b.parts = [3][]byte{} }
+func (b *Body) settle() { b.parts = [3][]byte{} }

@@ -1,4 +1,4 @@
-package anthropic
+package upstream
 
 import (
 	"crypto/sha256"
@@ -22,8 +22,8 @@ const (
 	idleConnTimeout     = 90 * time.Second
 	maxIdleConns        = 64
 	maxHeaderBytes      = 256 << 10
-	// plainBuffer is enough where conn gathers what is read and written.
-	plainBuffer = 1 << 10
+	// PlainBuffer is enough where conn gathers what is read and written.
+	PlainBuffer = 1 << 10
 	// TLS makes a record of each write: a short request should fit in one.
 	tlsReadBuffer, tlsWriteBuffer = 2 << 10, 4 << 10
 )
@@ -48,8 +48,8 @@ func newTransport(cfg config.Provider) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
-		ReadBufferSize:         plainBuffer,
-		WriteBufferSize:        plainBuffer,
+		ReadBufferSize:         PlainBuffer,
+		WriteBufferSize:        PlainBuffer,
 	}
 	if strings.HasPrefix(cfg.Endpoint, "https:") {
 		t.ReadBufferSize, t.WriteBufferSize = tlsReadBuffer, tlsWriteBuffer
@@ -102,7 +102,8 @@ func rootsWith(file string) (*x509.CertPool, error) {
 // pins are SHA-256 hashes of public keys, of which a chain must hold one.
 type pins [][sha256.Size]byte
 
-var errPin = errors.New("no certificate of the chain has a pinned key")
+// ErrPin is a certificate chain without a pinned key.
+var ErrPin = errors.New("no certificate of the chain has a pinned key")
 
 // parsePins reads pins written as sha256/BASE64 of the SubjectPublicKeyInfo,
 // as in RFC 7469.
@@ -127,5 +128,5 @@ func (p pins) verify(state tls.ConnectionState) error {
 			}
 		}
 	}
-	return errPin
+	return ErrPin
 }

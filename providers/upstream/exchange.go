@@ -1,0 +1,131 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+
+	"anyproxy/config"
+	"anyproxy/providers"
+)
+
+// An Exchange is one attempt, from the request to the end of its answer.
+type Exchange struct {
+	*Client
+	Model string
+	Key   config.Secret // what the upstream is shown; empty where its auth sends none
+
+	ctx   context.Context
+	trace httptrace.ClientTrace
+	conn  *conn // the answer's connection where it is a plain one of ours, else nil
+}
+
+// Begin starts an attempt: it takes the key. Every failure of the Exchange is
+// an *providers.Error in the name of the Client and model.
+func (c *Client) Begin(ctx context.Context, model string) (*Exchange, error) {
+	x := &Exchange{Client: c, Model: model, ctx: ctx}
+	key, err := c.secret(ctx)
+	if err != nil {
+		return nil, x.Fail(providers.ClassCredential, err)
+	}
+	x.Key = key
+	return x, nil
+}
+
+// Do sends a request with the given body, which it closes, whatever happens.
+func (x *Exchange) Do(req *http.Request, body *Body) (*http.Response, error) {
+	body.onRepeat = x.transport.CloseIdleConnections // where one is dead all are suspect: the repetition gets a fresh one
+	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
+	req.Body, req.GetBody, req.ContentLength = body, body.again, body.size
+	res, err := x.transport.RoundTrip(req.WithContext(x.traced(x.ctx, body)))
+	body.settle()
+	switch {
+	case err == nil:
+		return res, nil
+	case body.sent():
+		return nil, x.Fail(providers.ClassBroken, err)
+	default:
+		return nil, x.Fail(providers.ClassConnect, err)
+	}
+}
+
+// traced has the transport tell which connection the exchange got, before it
+// is written to.
+func (x *Exchange) traced(ctx context.Context, b *Body) context.Context {
+	x.trace.GotConn = func(info httptrace.GotConnInfo) {
+		if x.conn, _ = info.Conn.(*conn); x.conn != nil { // TLS and HTTP/2 have theirs above it
+			x.conn.body = b
+		}
+	}
+	return httptrace.WithClientTrace(ctx, &x.trace)
+}
+
+// waiting reports whether the next read of the answer's body surely finds more
+// of it without waiting. It is asked between two reads of the body, before its
+// end. What is ahead may be no more than the end of a chunk and half the head of
+// the next: reading those would wait for the rest, and keep back what has come.
+func (x *Exchange) waiting() bool {
+	if x.conn == nil {
+		return false
+	}
+	ahead := x.conn.ahead
+	for range 2 {
+		i := bytes.IndexByte(ahead, '\n')
+		if i < 0 {
+			return false
+		}
+		ahead = ahead[i+1:]
+	}
+	return len(ahead) >= 2
+}
+
+// Fail makes an error of a failure without an answer. When the attempt has
+// been cancelled, that is the failure, whatever it led to.
+func (x *Exchange) Fail(class providers.Class, err error) *providers.Error {
+	if x.ctx.Err() != nil {
+		cause := context.Cause(x.ctx)
+		class = providers.ClassCanceled
+		if errors.Is(cause, providers.ErrTimeout) || errors.Is(cause, context.DeadlineExceeded) {
+			class = providers.ClassTimeout
+		}
+		if !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+	}
+	return &providers.Error{Provider: x.Name, Model: x.Model, Class: class, Err: err}
+}
+
+// renewed reports whether the key's source gives another value than the one
+// that the upstream was shown.
+func (x *Exchange) renewed() bool {
+	now, err := x.secret(x.ctx)
+	return err == nil && now.Reveal() != x.Key.Reveal()
+}
+
+// Redact replaces, in an answer that is an error, the credentials that the
+// upstream was shown. The client's own may be quoted to the client.
+func (x *Exchange) Redact(b []byte) []byte {
+	key := x.Key.Reveal()
+	if key == "" && len(x.Headers) == 0 {
+		return b
+	}
+	return x.redactorOf(key).Bytes(b)
+}
+
+// redactHeader does the same for the headers of any answer: nobody expects a
+// key there, and no byte of them is the model's.
+func (x *Exchange) redactHeader(h http.Header) {
+	key := x.Key.Reveal()
+	if key == "" && len(x.Headers) == 0 {
+		return
+	}
+	r := x.redactorOf(key)
+	for _, values := range h {
+		for i, v := range values {
+			values[i] = r.String(v)
+		}
+	}
+}
