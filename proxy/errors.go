@@ -4,34 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-)
 
-// errorType gives the Anthropic API's error.type for a status.
-// Source: the API reference's list of errors.
-func errorType(status int) string {
-	switch status {
-	case http.StatusUnauthorized:
-		return "authentication_error"
-	case http.StatusPaymentRequired:
-		return "billing_error"
-	case http.StatusForbidden:
-		return "permission_error"
-	case http.StatusNotFound:
-		return "not_found_error"
-	case http.StatusRequestEntityTooLarge:
-		return "request_too_large"
-	case http.StatusTooManyRequests:
-		return "rate_limit_error"
-	case http.StatusServiceUnavailable, statusOverloaded:
-		return "overloaded_error"
-	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
-		return "timeout_error"
-	}
-	if status >= 500 {
-		return "api_error"
-	}
-	return "invalid_request_error"
-}
+	"anyproxy/providers"
+)
 
 // statusOverloaded is the Anthropic API's own status for "come back later".
 const statusOverloaded = 529
@@ -46,7 +21,7 @@ func errorBody(id string, status int, message string) []byte {
 		Type      string `json:"type"`
 		Error     detail `json:"error"`
 		RequestID string `json:"request_id"`
-	}{"error", detail{errorType(status), message}, id})
+	}{"error", detail{providers.ErrorType(status), message}, id})
 	return b
 }
 
