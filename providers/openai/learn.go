@@ -84,11 +84,12 @@ func (c *conversion) lesson(status int, said *complaint) (l lesson, ok bool) {
 
 // otherWay finds what must be written in another way.
 func (c *conversion) otherWay(text, param string) (t trait) {
-	names := c.traits.has(newLimit)
+	newer := c.traits.has(newLimit)
 	switch {
-	case names && (newName.MatchString(text) || param == "max_completion_tokens") && submatch(most, text) == 0 && split.FindString(text) == "":
+	case submatch(most, text) > 0 || split.MatchString(text): // it is about the number
+	case newer && (newName.MatchString(text) || param == "max_completion_tokens"):
 		t |= oldLimit
-	case !names && newName.MatchString(text) && (oldName.MatchString(text) || param == "max_tokens"):
+	case !newer && newName.MatchString(text) && (oldName.MatchString(text) || param == "max_tokens"):
 		t |= newLimit
 	}
 	if nineDigits.MatchString(text) && !c.traits.has(shortIDs) {

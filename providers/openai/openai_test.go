@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -239,4 +240,11 @@ func (a *archive) write(t testing.TB, file string) {
 	if err := os.WriteFile(filepath.Join("testdata", file), []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func contextWithCause(t testing.TB) (context.Context, context.CancelCauseFunc) {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	t.Cleanup(func() { cancel(nil) })
+	return ctx, cancel
 }

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"io"
+	"strings"
 	"sync"
 
 	"anyproxy/internal/jsonscan"
@@ -54,17 +55,38 @@ func (s *stream) Next() (providers.Frame, error) {
 	m.out, m.text, m.delta = m.out[:0], 0, false
 	read := s.Fill()
 	f := providers.Frame{}
-	for f.Kind != providers.Failed && s.err == nil {
-		e, ok := s.Scan.Next()
-		if !ok {
-			break
-		}
-		s.event(&f, e)
+	s.events(&f)
+	if read == io.EOF && s.going(&f) {
+		s.lastEvent(&f)
 	}
-	if s.err == nil && f.Kind != providers.Failed && read != nil {
+	if read != nil && s.going(&f) {
 		s.over(&f, read)
 	}
 	return s.frame(f)
+}
+
+// going reports whether the answer may go on behind what f has.
+func (s *stream) going(f *providers.Frame) bool { return s.err == nil && f.Kind != providers.Failed }
+
+// events takes the whole events that have come.
+func (s *stream) events(f *providers.Frame) {
+	for s.going(f) {
+		e, ok := s.Scan.Next()
+		if !ok {
+			return
+		}
+		s.event(f, e)
+	}
+}
+
+// lastEvent takes one that the body's end stands behind, in place of a blank line.
+func (s *stream) lastEvent(f *providers.Frame) {
+	if s.Scan.Pending() == 0 {
+		return
+	}
+	if _, err := s.Scan.Fill(strings.NewReader("\n\n")); err == nil {
+		s.events(f)
+	}
 }
 
 // event takes one event of the upstream's.

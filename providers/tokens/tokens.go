@@ -28,6 +28,8 @@ type Contents struct {
 	Schemas   int
 	Documents int // base64 of PDFs
 	Images    int // their number
+
+	media int // base64 among the messages
 }
 
 // Estimate is how many tokens that is, at least 1.
@@ -44,6 +46,7 @@ func Count(body []byte) Contents {
 		switch {
 		case jsonscan.Is(o.Key, "messages"):
 			c.messages(body, &o)
+			c.media = 0
 		case jsonscan.Is(o.Key, "system") && o.Finish():
 			c.Text += len(o.Raw())
 		case jsonscan.Is(o.Key, "tools") && o.Finish():
@@ -76,7 +79,7 @@ func (c *Contents) messages(b []byte, outer *jsonscan.Object) {
 		}
 	}
 	if a.Err() == nil {
-		c.Text += a.End() - outer.Val.Start
+		c.Text += a.End() - outer.Val.Start - c.media
 		outer.Skip(a.End())
 	}
 }
@@ -136,7 +139,7 @@ func (c *Contents) source(raw []byte) {
 	if !coded {
 		return
 	}
-	c.Text -= n
+	c.media += n
 	if pdf {
 		c.Documents += n
 	}

@@ -216,6 +216,7 @@ type checker struct {
 	open    bool // the last of m.Blocks
 	stopped bool // message_delta was there
 	input   strings.Builder
+	cut     error // the last block's input is no whole object
 }
 
 func (c *checker) take(e event) error {
@@ -274,6 +275,9 @@ func (c *checker) failed(p *payload) error {
 	if p.Error == nil || p.Error.Type == "" {
 		return errors.New("no error.type")
 	}
+	if c.cut != nil {
+		return c.cut
+	}
 	c.m.End, c.m.ErrorType, c.m.ErrorMessage = Failed, p.Error.Type, p.Error.Message
 	return nil
 }
@@ -318,6 +322,8 @@ func (c *checker) openBlock(p *payload) error {
 	switch {
 	case c.open:
 		return fmt.Errorf("while block %d is open", len(c.m.Blocks)-1)
+	case c.cut != nil:
+		return c.cut
 	case p.Index == nil || *p.Index != len(c.m.Blocks):
 		return fmt.Errorf("index %s, want %d", show(p.Index), len(c.m.Blocks))
 	case p.Block == nil || p.Block.Type == "":
@@ -376,7 +382,7 @@ func (c *checker) closeBlock(p *payload) error {
 		b.Input = json.RawMessage(c.input.String())
 	}
 	if b.Type == "tool_use" {
-		return checkInput(b)
+		c.cut = checkInput(b)
 	}
 	return nil
 }
@@ -400,6 +406,9 @@ func (c *checker) finish(p *payload) error {
 	}
 	c.stopped = true
 	c.m.StopReason = p.Delta.StopReason
+	if c.cut != nil && c.m.StopReason != "max_tokens" {
+		return c.cut // the limit of tokens alone may cut the input of the last block
+	}
 	if err := checkStop(c.m); err != nil {
 		return err
 	}
