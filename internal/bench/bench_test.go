@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 )
 
 // TestMain lets this program be its own children.

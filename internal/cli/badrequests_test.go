@@ -17,8 +17,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"anyproxy/internal/grammar"
 	"anyproxy/internal/simulator"
-	"anyproxy/internal/simulator/grammar"
 )
 
 // badRequest is a request that must be refused before any upstream is asked.

@@ -18,8 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"anyproxy/internal/grammar"
 	"anyproxy/internal/simulator"
-	"anyproxy/internal/simulator/grammar"
 )
 
 var (

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 )
 
 // ending is how an upstream ends an answer that it has cut.

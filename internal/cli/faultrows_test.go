@@ -27,9 +27,9 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/grammar"
 	"anyproxy/internal/redact"
 	"anyproxy/internal/simulator"
-	"anyproxy/internal/simulator/grammar"
 	"anyproxy/metrics"
 	"anyproxy/providers"
 	"anyproxy/proxy"

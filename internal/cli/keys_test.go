@@ -20,8 +20,8 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/grammar"
 	"anyproxy/internal/simulator"
-	"anyproxy/internal/simulator/grammar"
 	"anyproxy/metrics"
 	"anyproxy/proxy/routing"
 )

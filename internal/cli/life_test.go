@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"anyproxy/internal/grammar"
 	"anyproxy/internal/logging"
 	"anyproxy/internal/redact"
 	"anyproxy/internal/simulator"
-	"anyproxy/internal/simulator/grammar"
 	"anyproxy/metrics"
 )
 

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"anyproxy/internal/grammar"
 	"anyproxy/internal/simulator"
-	"anyproxy/internal/simulator/grammar"
 )
 
 func TestRunningStreamsEndBeforeTheProgramDoes(t *testing.T) {

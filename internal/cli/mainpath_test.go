@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"anyproxy/internal/grammar"
 	"anyproxy/internal/shapes"
 	"anyproxy/internal/simulator"
-	"anyproxy/internal/simulator/grammar"
 )
 
 // good is an answer with everything in it.

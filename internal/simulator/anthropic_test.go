@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

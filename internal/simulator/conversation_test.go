@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 )
 
 func TestMarkers(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 )
 
 // lives are the characters under way with the given seed, by name.

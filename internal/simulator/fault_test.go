@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 )
 
 // hello is 3 deltas of text: 2 events, the block's start, 3 deltas, 3 more events.

@@ -8,8 +8,8 @@
 // and the player send its bytes at their times and let the faults strike.
 //
 // Conversation is the script for the real Claude Code, Day a set of providers
-// whose fortunes change with time. The sub-package grammar judges what a
-// client was sent, sessions has simulated clients.
+// whose fortunes change with time. The sub-package sessions has simulated
+// clients.
 //
 // An Upstream is safe for concurrent use.
 package simulator

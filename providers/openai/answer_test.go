@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"anyproxy/config"
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 	"anyproxy/providers"
 )
 

@@ -13,7 +13,7 @@ import (
 	"testing/iotest"
 
 	"anyproxy/config"
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 	"anyproxy/providers"
 	"anyproxy/providers/upstream"
 )

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 )
 
 // maxAnswer bounds what is read of an answer.

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 )
 
 // maxHistory is how many bytes a conversation may reach before a new one is begun.

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"anyproxy/internal/simulator/grammar"
+	"anyproxy/internal/grammar"
 )
 
 // person holds one conversation after another.
