@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"anyproxy/metrics"
@@ -326,6 +327,9 @@ func (x *exchange) commit(a *answer, size int) {
 	x.reply.open(a.stream.Status, func(h http.Header) {
 		copyHeader(h, a.stream.Header)
 		x.stamp(h, a.p.Provider, a.p.Model)
+		if lost := a.stream.Degraded; len(lost) > 0 {
+			h.Set("X-Anyproxy-Degraded", strings.Join(lost, ", "))
+		}
 		if !x.req.Stream {
 			h.Set("Content-Length", strconv.Itoa(size))
 		}

@@ -12,6 +12,7 @@ import (
 	"anyproxy/internal/jsonscan"
 	"anyproxy/metrics"
 	"anyproxy/providers"
+	"anyproxy/providers/tokens"
 	"anyproxy/proxy/routing"
 )
 
@@ -200,6 +201,10 @@ func soonerRetry(a, b *providers.Error) bool {
 // for a client, in our words elsewhere. ready is how long it takes until a
 // candidate can be asked again, 0 = now, or notExhausted.
 func (x *exchange) relayError(e *providers.Error, ready time.Duration) {
+	if x.req.Endpoint == providers.CountTokens && !x.told(e) {
+		x.countHere()
+		return
+	}
 	status, message := failureWords(e)
 	body := e.Body
 	if e.Class == providers.ClassCredential && status != http.StatusPaymentRequired && !x.rt.passthrough(e.Provider) {
@@ -232,6 +237,26 @@ func (x *exchange) relayError(e *providers.Error, ready time.Duration) {
 			h.Set("Retry-After", strconv.Itoa(wait))
 		}
 	})
+}
+
+// told reports whether a failure to count tokens is the client's to know: what
+// is wrong with its request or its own credential. All else is no reason to
+// leave it without a count: there are good upstreams without that endpoint.
+func (x *exchange) told(e *providers.Error) bool {
+	missing := e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed
+	return e.Class == providers.ClassInvalid && !missing || x.passedThrough(e.Provider, e)
+}
+
+// countHere answers count_tokens with an estimate.
+func (x *exchange) countHere() {
+	body := fmt.Appendf(nil, `{"input_tokens":%d}`, tokens.Count(x.req.Body.Bytes()).Estimate())
+	x.reply.open(http.StatusOK, func(h http.Header) {
+		h.Set("Content-Type", "application/json")
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		x.stamp(h, "", "")
+		h.Set("X-Anyproxy-Degraded", "count_tokens")
+	})
+	_ = x.reply.write(body, time.Now()) // the client may be gone
 }
 
 // notExhausted stands for the time until a candidate is ready where that is not

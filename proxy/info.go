@@ -135,10 +135,16 @@ type providerHealth struct {
 	ErrorRate float64       `json:"error_rate"` // of all attempts since the start
 	TPS       float64       `json:"tps"`        // of one stream while it generates, as the choice of providers knows it; 0 = not measured yet
 	RetryAt   *time.Time    `json:"retry_at,omitempty"`
+	// TokenCorrection is, by model, how many tokens are counted for one that
+	// count_tokens estimates, as learnt from answers.
+	TokenCorrection map[string]float64 `json:"token_correction,omitempty"`
 }
 
+// A corrector is a provider that estimates tokens and learns from what is counted.
+type corrector interface{ Corrections() map[string]float64 }
+
 // health serves GET /health: 200 while a provider is healthy, else 503.
-func (s *Server) health(w http.ResponseWriter, _ *call) {
+func (s *Server) health(w http.ResponseWriter, c *call) {
 	snap := s.Snapshot(^uint64(0))
 	answer := struct {
 		Status    string                    `json:"status"`
@@ -153,6 +159,9 @@ func (s *Server) health(w http.ResponseWriter, _ *call) {
 		}
 		if !p.RetryAt.IsZero() {
 			h.RetryAt = &p.RetryAt
+		}
+		if counts, ok := c.rt.providers[p.Name].Provider.(corrector); ok {
+			h.TokenCorrection = counts.Corrections()
 		}
 		if h.Healthy {
 			answer.Healthy++

@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"anyproxy/providers"
 	"anyproxy/providers/anthropic"
 	"anyproxy/providers/credential"
+	"anyproxy/providers/openai"
 	"anyproxy/proxy"
 	"anyproxy/proxy/routing"
 )
@@ -100,9 +103,13 @@ type built struct {
 // instance is a provider that has been made. It has a pool of connections, so
 // it serves on in the next configuration where nothing of it changes.
 type instance struct {
-	config  config.Provider
-	ca      [sha256.Size]byte // of the file's content
-	impl    *anthropic.Provider
+	config config.Provider
+	models []config.Model    // what of them the implementation depends on
+	ca     [sha256.Size]byte // of the file's content
+	impl   interface {
+		providers.Provider
+		io.Closer
+	}
 	secrets []string
 }
 
@@ -129,7 +136,7 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 	err := b.fill(ctx, &w, before, getenv)
 	if err == nil && len(w.Providers) == 0 {
 		err = hinted(errors.New("no configured provider can be used: "+strings.Join(b.warnings, "; ")),
-			"configure at least one provider of type anthropic")
+			"configure at least one provider of type anthropic or openai")
 	}
 	if err != nil {
 		b.close(before)
@@ -147,12 +154,12 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 // fill makes what the wiring needs.
 func (b *built) fill(ctx context.Context, w *proxy.Wiring, before *built, getenv func(string) string) error {
 	for _, p := range w.Config.Providers {
-		if p.Type != config.Anthropic {
+		if p.Type == config.Bedrock {
 			b.unusable[p.Name] = fmt.Sprintf("this version does not speak the %s format", p.Type)
 			b.warnings = append(b.warnings, fmt.Sprintf("provider %s is left out: %s", p.Name, b.unusable[p.Name]))
 			continue
 		}
-		i, err := b.instance(ctx, p, before.instances[p.Name], getenv)
+		i, err := b.instance(ctx, p, modelsOf(w.Config, p), before.instances[p.Name], getenv)
 		if err != nil {
 			return fmt.Errorf("provider %s: %w", p.Name, err)
 		}
@@ -171,8 +178,8 @@ func (b *built) fill(ctx context.Context, w *proxy.Wiring, before *built, getenv
 
 // instance makes a provider, or takes the one from before when it would be the
 // same again.
-func (b *built) instance(ctx context.Context, p config.Provider, before *instance, getenv func(string) string) (*instance, error) {
-	i := &instance{config: p}
+func (b *built) instance(ctx context.Context, p config.Provider, models []config.Model, before *instance, getenv func(string) string) (*instance, error) {
+	i := &instance{config: p, models: models}
 	if p.TLS.CA != "" {
 		pem, err := os.ReadFile(p.TLS.CA)
 		if err != nil {
@@ -180,7 +187,7 @@ func (b *built) instance(ctx context.Context, p config.Provider, before *instanc
 		}
 		i.ca = sha256.Sum256(pem)
 	}
-	if before != nil && before.config.Equal(p) && before.ca == i.ca {
+	if before != nil && before.config.Equal(p) && before.ca == i.ca && reflect.DeepEqual(before.models, models) {
 		return before, nil
 	}
 	var key credential.Source
@@ -198,9 +205,23 @@ func (b *built) instance(ctx context.Context, p config.Provider, before *instanc
 	for _, v := range p.Headers {
 		i.secrets = append(i.secrets, v.Reveal())
 	}
-	impl, err := anthropic.New(p, key)
-	i.impl = impl
+	var err error
+	if p.Type == config.OpenAI {
+		i.impl, err = openai.New(p, models, key)
+	} else {
+		i.impl, err = anthropic.New(p, key)
+	}
 	return i, err
+}
+
+// modelsOf is what the conversions of an OpenAI provider depend on.
+func modelsOf(c *config.Config, p config.Provider) (models []config.Model) {
+	for _, m := range c.Models {
+		if m.Provider == p.Name && p.Type == config.OpenAI {
+			models = append(models, config.Model{Name: m.Name, Provider: m.Provider, Context: m.Context, MaxOutput: m.MaxOutput, Capabilities: m.Capabilities})
+		}
+	}
+	return models
 }
 
 // clientKey resolves a client key. A fresh one stays what it is as long as the
@@ -254,7 +275,10 @@ func inert(c *config.Config) (keys []string) {
 	}
 	note("alerts", c.Alerts.FallbackRate != 0 || c.Alerts.P95Latency != 0 || c.Alerts.Webhook.Kind != config.SecretNone)
 	note("state.keepDays", c.State.KeepDays != d.State.KeepDays)
-	note("models[].maxOutput", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.MaxOutput != 0 }))
+	note("models[].maxOutput", slices.ContainsFunc(c.Models, func(m config.Model) bool {
+		p := c.Provider(m.Provider)
+		return m.MaxOutput != 0 && p != nil && p.Type != config.OpenAI
+	}))
 	note("models[].thinking", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.Thinking != nil }))
 	return keys
 }
