@@ -103,7 +103,7 @@ func (d *demo) configText(e edition) string {
 	var b strings.Builder
 	b.WriteString("# The configuration of anyproxy -demo. Save a change: the dashboard shows it and asks.\n\nproviders:\n")
 	for _, p := range d.day.Providers {
-		fmt.Fprintf(&b, "  %s:\n    endpoint: %s\n    apiKey: %s\n", p.Name, p.URL, simulatedKey)
+		fmt.Fprintf(&b, "  %s:\n    type: %s\n    endpoint: %s\n    apiKey: %s\n", p.Name, formatOf(p), p.URL, simulatedKey)
 		if prices[p.Name] == "" {
 			b.WriteString("    billing: subscription\n")
 		}
@@ -148,10 +148,18 @@ const simulatedKey = "simulated-key"
 func (d *demo) simulate(c *config.Config) {
 	for i := range c.Providers {
 		p := &c.Providers[i]
-		p.Type, p.Endpoint = config.Anthropic, d.day.Providers[i%len(d.day.Providers)].URL
+		stand := d.day.Providers[i%len(d.day.Providers)]
+		p.Type, p.Endpoint, p.APIVersion = formatOf(stand), stand.URL, ""
 		p.Auth, p.APIKey = config.AuthAPIKey, config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(simulatedKey)}
 		p.TLS, p.HTTP2, p.Headers = config.TLS{}, false, nil
 	}
+}
+
+func formatOf(p simulator.DayProvider) config.ProviderType {
+	if p.OpenAI {
+		return config.OpenAI
+	}
+	return config.Anthropic
 }
 
 // anyValue stands in for the environment of a simulated configuration: whatever

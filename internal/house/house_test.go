@@ -37,7 +37,7 @@ var arrows = []arrow{
 	{from: "internal/logging", ours: []string{"internal/redact", "metrics"}},
 	{from: "internal/noprobe", modules: []string{tea, lipgloss}, tests: []string{"tui", "internal/noprobe/ptytest"}},
 	{from: "internal/noprobe/ptytest", modules: []string{unix}, tests: []string{tea}},
-	{from: "internal/simulator", ours: []string{"internal/simulator/*", "internal/grammar"}},
+	{from: "internal/simulator", ours: []string{"internal/simulator/*", "internal/grammar"}, tests: []string{openai, openai + "/option"}},
 	{from: "internal/simulator/*", ours: []string{"internal/simulator", "internal/grammar"}},
 	{from: "internal/jsonscan", modules: []string{"golang.org/x/sys/cpu"}},
 	{from: "internal/*"},
@@ -46,7 +46,7 @@ var arrows = []arrow{
 	{from: "metrics/*", ours: []string{"metrics"}},
 	{from: "providers", ours: []string{"config"}},
 	{from: "providers/*", ours: []string{"providers", "config", "providers/sse", "providers/credential", "providers/ratelimit", "providers/upstream", "providers/tokens", "internal/jsonscan", "internal/redact"},
-		tests: []string{"internal/grammar"}},
+		tests: []string{"internal/grammar", openai}},
 	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "config", "proxy/*", "internal/jsonscan", "internal/redact"},
 		tests: []string{"providers/anthropic", "providers/credential"}},
 	{from: "proxy/routing", ours: []string{"metrics"}},
@@ -62,7 +62,8 @@ const (
 	ansi     = "github.com/charmbracelet/x/ansi"
 	xterm    = "github.com/charmbracelet/x/term"
 	unix     = "golang.org/x/sys/unix"
-	goleak   = "go.uber.org/goleak" // for every test
+	openai   = "github.com/openai/openai-go" // the oracle of what is sent in its format
+	goleak   = "go.uber.org/goleak"          // for every test
 )
 
 // source is one Go file.

@@ -23,6 +23,7 @@ type DayProvider struct {
 	URL    string
 	Weight float64
 	Tier   int
+	OpenAI bool // it speaks the OpenAI format
 }
 
 // DayOptions of a Day.
@@ -41,13 +42,13 @@ func StartDay(ctx context.Context, o DayOptions) (*Day, error) {
 	for _, c := range characters {
 		l := &life{character: c, seed: o.Seed, struck: map[int]int{}}
 		script := func(n int, r *Received) Answer { return l.answer(now().Sub(began), n, r.Ask()) }
-		u, err := Start(ctx, Options{Script: script, Keep: -1})
+		u, err := Start(ctx, Options{Script: script, Keep: -1, OpenAI: c.dialect})
 		if err != nil {
 			d.Close()
 			return nil, fmt.Errorf("start provider %s: %w", c.name, err)
 		}
 		d.upstreams = append(d.upstreams, u)
-		d.Providers = append(d.Providers, DayProvider{Name: c.name, URL: u.URL(), Weight: c.weight, Tier: c.tier})
+		d.Providers = append(d.Providers, DayProvider{Name: c.name, URL: u.URL(), Weight: c.weight, Tier: c.tier, OpenAI: c.dialect != nil})
 	}
 	return d, nil
 }
@@ -68,6 +69,7 @@ type character struct {
 	drift    time.Duration // of one swing
 	ttft     time.Duration // shortest; up to twice as long
 	episodes []episode
+	dialect  *Dialect // nil = the Anthropic format
 }
 
 // episode is a stretch of a cycle in which something happens.
@@ -94,8 +96,9 @@ var characters = []character{
 	},
 	{
 		name: "openrouter", weight: 2, tier: 1, rate: 60, drift: 61 * time.Second, ttft: 700 * time.Millisecond,
+		dialect: &Dialect{Comments: true, Reasoning: true},
 		episodes: []episode{
-			{from: 25 * time.Second, to: 40 * time.Second, times: 1, fault: fixed(ErrorAt(Events(2), 529, "Overloaded"))},
+			{from: 25 * time.Second, to: 40 * time.Second, times: 1, fault: fixed(ErrorAt(Events(1), 529, "Overloaded"))},
 			{from: 100 * time.Second, to: 118 * time.Second, times: 1, fault: fixed(Fault{Kind: Break, At: Deltas(3)})},
 		},
 	},

@@ -1,11 +1,11 @@
-// Package simulator has upstreams that speak the Anthropic Messages API over
-// real loopback HTTP and answer by a script, also wrongly: slow, limited,
+// Package simulator has upstreams that speak the Anthropic Messages API, or the
+// OpenAI format in any dialect, over real loopback HTTP and answer by a script, also wrongly: slow, limited,
 // broken in the middle, or not HTTP at all.
 //
 // A Script picks an Answer for each request. An Answer says what is told, at
 // which pace, and what goes wrong with it, in no wire format; Answer.Steps is
-// its timetable. The front (anthropic.go) knows the wire format, the exchange
-// and the player send its bytes at their times and let the faults strike.
+// its timetable. A front (anthropic.go, openai.go) knows the wire format, the
+// exchange and the player send its bytes at their times and let the faults strike.
 //
 // Conversation is the script for the real Claude Code, Day a set of providers
 // whose fortunes change with time. The sub-package sessions has simulated
@@ -31,6 +31,7 @@ type Options struct {
 	Script Script   // default Conversation(Answer{})
 	Keep   int      // how many of the newest requests are recorded; 0 = 1000, negative = none
 	Models []string // what GET /v1/models names; default three of Claude's
+	OpenAI *Dialect // speak the OpenAI format in this way; nil = the Anthropic one
 }
 
 const defaultKeep = 1000
@@ -40,14 +41,15 @@ var defaultModels = []string{"claude-opus-4-1", "claude-sonnet-4-5", "claude-hai
 
 // Upstream is a running server on a loopback port of its own.
 type Upstream struct {
-	script Script
-	models []string
-	url    string
-	server *http.Server
-	cancel context.CancelFunc
-	ring   ring
-	asked  atomic.Int64 // model requests so far
-	active atomic.Int64 // requests being answered
+	script  Script
+	models  []string
+	dialect *Dialect // nil = the Anthropic format
+	url     string
+	server  *http.Server
+	cancel  context.CancelFunc
+	ring    ring
+	asked   atomic.Int64 // model requests so far
+	active  atomic.Int64 // requests being answered
 
 	mu     sync.Mutex
 	closed bool           // no handler may begin; guarded by mu
@@ -61,7 +63,7 @@ func Start(ctx context.Context, o Options) (*Upstream, error) {
 		return nil, fmt.Errorf("start upstream: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	u := &Upstream{script: o.Script, models: o.Models, url: "http://" + listener.Addr().String(), cancel: cancel}
+	u := &Upstream{script: o.Script, models: o.Models, dialect: o.OpenAI, url: "http://" + listener.Addr().String(), cancel: cancel}
 	if u.script == nil {
 		u.script = Conversation(Answer{})
 	}
@@ -124,7 +126,11 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &Received{Time: time.Now(), Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Header: r.Header.Clone()}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	rec.Body = body
-	rec.ask = sync.OnceValue(func() Ask { return readAsk(body) })
+	ask, route := readAsk, u.route
+	if u.dialect != nil {
+		ask, route = readChat, u.routeOpenAI
+	}
+	rec.ask = sync.OnceValue(func() Ask { return ask(body) })
 	u.ring.add(rec)
-	u.route(w, r, rec, err)
+	route(w, r, rec, err)
 }

@@ -23,6 +23,8 @@ type complaint struct {
 	code    string // or type: a word, or a status as a number
 	param   string // the field that it is about
 	raw     []byte
+	// answered is the status that it came with, 0 for one inside an accepted answer.
+	answered int
 }
 
 // complaintOf reads an error: the object of OpenAI's, one with a string in it
@@ -136,6 +138,7 @@ func (a answer) refused() (*providers.Error, complaint) {
 		return left, complaint{}
 	}
 	c := complaintOf(body)
+	c.answered = a.Res.StatusCode
 	if c.message == "" && len(body) > 0 && e.Err == nil {
 		e.Err = errors.New(upstream.Excerpt(body))
 	}

@@ -60,8 +60,8 @@ const leastRoom = 1024
 
 // lesson finds out what a refusal is about, nothing where it is about what the
 // client said.
-func (c *conversion) lesson(status int, said *complaint) (l lesson, ok bool) {
-	if status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
+func (c *conversion) lesson(said *complaint) (l lesson, ok bool) {
+	if status := said.answered; status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
 		return l, false
 	}
 	text := said.message

@@ -18,7 +18,6 @@ package openai
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -69,35 +68,36 @@ func New(cfg config.Provider, models []config.Model, key credential.Source) (*Pr
 	return p, nil
 }
 
+// mostLessons bounds how often a request is made again: a picky upstream names
+// one field at a time.
+const mostLessons = 4
+
 // Send makes one attempt. A refusal of what the conversion added by itself is
-// not told: the request is made once more without it.
+// not told: the request is made again without it.
 func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.Stream, error) {
 	t := p.target(r.Model)
 	c := conversions.Get().(*conversion)
-	defer func() { c.release() }()
-	c.begin(t, p.seals, r, 0)
-	if err := c.convert(r); err != nil {
-		return nil, p.invalid(r, err)
+	defer c.release()
+	most := int64(0)
+	for lessons := 0; ; lessons++ {
+		c.begin(t, p.seals, r, most)
+		if err := c.convert(r); err != nil {
+			return nil, p.invalid(r, err)
+		}
+		if r.Endpoint == providers.CountTokens {
+			return counted(t.estimate(r.Body.Bytes()), c.lost), nil
+		}
+		s, said, err := p.exchange(ctx, r, c)
+		if err == nil {
+			return s, nil
+		}
+		l, ok := c.lesson(&said)
+		if !ok || lessons == mostLessons {
+			return nil, err
+		}
+		t.learn(l)
+		most = l.limit
 	}
-	if r.Endpoint == providers.CountTokens {
-		return counted(t.estimate(r.Body.Bytes()), c.lost), nil
-	}
-	s, said, err := p.exchange(ctx, r, c)
-	var failure *providers.Error
-	if err == nil || !errors.As(err, &failure) {
-		return s, err
-	}
-	l, ok := c.lesson(failure.Status, &said)
-	if !ok {
-		return nil, err
-	}
-	t.learn(l)
-	c.begin(t, p.seals, r, l.limit)
-	if err := c.convert(r); err != nil {
-		return nil, p.invalid(r, err)
-	}
-	s, _, err = p.exchange(ctx, r, c)
-	return s, err
 }
 
 func (p *Provider) target(model string) *target {
