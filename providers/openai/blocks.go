@@ -31,8 +31,9 @@ var blockKinds = map[string]blockKind{
 // A block is one content block. Its texts stand between their quotes.
 type block struct {
 	kind     blockKind
-	typ      string
-	path     string // messages.0.content
+	typ      []byte
+	in       *entry // nil in the system prompt
+	outer    *block // the one whose content it is a part of, nil at the top
 	n        int
 	message  int // of the turn
 	text     []byte
@@ -47,26 +48,36 @@ type block struct {
 	answered bool // a tool_result that stands behind its call
 }
 
-func (b *block) where() string { return b.path + "." + strconv.Itoa(b.n) }
+// where is the block's place, for errors.
+func (b *block) where() string { return place(b.in, b.outer) + "." + strconv.Itoa(b.n) }
 
-// readBlocks reads content, a string or an array, into c.blocks.
-func (c *conversion) readBlocks(where string, content []byte) error {
-	c.blocks = c.blocks[:0]
-	return c.addBlocks(where, content)
+// place is that of the content of a block or, at the top, of a message.
+func place(in *entry, outer *block) string {
+	switch {
+	case outer != nil && outer.kind == documentBlock:
+		return outer.where() + ".source.content"
+	case outer != nil:
+		return outer.where() + ".content"
+	case in != nil:
+		return in.where()
+	default:
+		return "system"
+	}
 }
 
-func (c *conversion) addBlocks(where string, content []byte) error {
+// addBlocks reads content, a string or an array, into c.blocks.
+func (c *conversion) addBlocks(in *entry, outer *block, content []byte) error {
 	if text := inner(content); text != nil {
-		c.blocks = append(c.blocks, block{kind: textBlock, typ: "text", path: where, text: text})
+		c.blocks = append(c.blocks, block{kind: textBlock, typ: []byte("text"), in: in, outer: outer, text: text})
 		return nil
 	}
 	a, err := jsonscan.OpenArray(content, 0, maxDepth)
 	if err != nil {
-		return wrong(where, "a string or an array of blocks is required")
+		return wrong(place(in, outer), "a string or an array of blocks is required")
 	}
 	for i := 0; a.Next(); i++ {
-		b, err := c.block(where, i, a.Raw())
-		if err != nil {
+		b := block{in: in, outer: outer, n: i}
+		if err := c.block(&b, a.Raw()); err != nil {
 			return err
 		}
 		c.blocks = append(c.blocks, b)
@@ -75,32 +86,31 @@ func (c *conversion) addBlocks(where string, content []byte) error {
 }
 
 // block reads one block and checks what every kind needs.
-func (c *conversion) block(path string, n int, raw []byte) (block, error) {
-	b := block{path: path, n: n}
+func (c *conversion) block(b *block, raw []byte) error {
 	o, err := jsonscan.OpenObject(raw, 0, maxDepth)
 	if err != nil {
-		return b, wrong(b.where(), "an object is required")
+		return wrong(b.where(), "an object is required")
 	}
 	for o.Next() {
-		c.member(&b, string(name(o.Key)), o.Raw())
+		c.member(b, name(o.Key), o.Raw())
 	}
-	if b.typ == "" {
-		return b, wrong(b.where()+".type", "a string is required")
+	if len(b.typ) == 0 {
+		return wrong(b.where()+".type", "a string is required")
 	}
-	b.kind = blockKinds[b.typ]
+	b.kind = blockKinds[string(b.typ)]
 	switch {
 	case b.kind == textBlock && b.text == nil:
-		return b, wrong(b.where()+".text", "a string is required")
+		return wrong(b.where()+".text", "a string is required")
 	case (b.kind == imageBlock || b.kind == documentBlock) && (len(b.source) == 0 || b.source[0] != '{'):
-		return b, wrong(b.where()+".source", "an object is required")
+		return wrong(b.where()+".source", "an object is required")
 	}
-	return b, nil
+	return nil
 }
 
-func (c *conversion) member(b *block, key string, raw []byte) {
-	switch key {
+func (c *conversion) member(b *block, key, raw []byte) {
+	switch string(key) {
 	case "type":
-		b.typ = plain(inner(raw))
+		b.typ = name(inner(raw))
 	case "text", "thinking":
 		b.text = inner(raw)
 	case "id", "tool_use_id":
@@ -121,11 +131,11 @@ func (c *conversion) member(b *block, key string, raw []byte) {
 		b.failed = string(raw) == "true"
 	case "cache_control":
 		if string(raw) != "null" {
-			c.lose(key)
+			c.lose(string(key))
 		}
 	case "citations":
 		if string(raw) != "null" && string(raw) != "[]" {
-			c.lose(key)
+			c.lose(string(key))
 		}
 	}
 }
@@ -185,27 +195,26 @@ func (c *conversion) flatten(b *block) error {
 }
 
 // addNested adds the content of a block that has blocks of its own.
-func (c *conversion) addNested(b *block) error {
-	where := b.where() + ".content"
-	if text := inner(b.content); text != nil {
+func (c *conversion) addNested(outer *block) error {
+	if text := inner(outer.content); text != nil {
 		c.addText(text)
 		return nil
 	}
-	a, err := jsonscan.OpenArray(b.content, 0, maxDepth)
+	a, err := jsonscan.OpenArray(outer.content, 0, maxDepth)
 	if err != nil {
-		return wrong(where, "a string or an array of blocks is required")
+		return wrong(place(nil, outer), "a string or an array of blocks is required")
 	}
 	for i := 0; a.Next(); i++ {
-		in, err := c.block(where, i, a.Raw())
-		if err != nil {
+		b := block{outer: outer, n: i}
+		if err := c.block(&b, a.Raw()); err != nil {
 			return err
 		}
-		ok, err := c.addBlock(&in)
+		ok, err := c.addBlock(&b)
 		if err != nil {
 			return err
 		}
 		if !ok {
-			c.lose(in.typ)
+			c.lose(string(b.typ))
 		}
 	}
 	return nil
@@ -259,9 +268,8 @@ func (c *conversion) addDocument(b *block) error {
 		return nil
 	case typ == "content" && s.content != nil:
 		c.about(b)
-		in := *b
-		in.path, in.content = b.where()+".source", s.content
-		return c.addNested(&in)
+		b.content = s.content
+		return c.addNested(b)
 	}
 	return wrong(b.where()+".source", "a document of the source type %.40q and the media type %.40q cannot be carried", plain(s.typ), plain(s.media))
 }

@@ -28,6 +28,7 @@ type composer struct {
 	seals *seals // keeps what must come back with a call
 
 	chunk   chunk
+	usual   usual
 	items   []item
 	current int // the item that is being told, or the next
 	blocks  int // that have been started
@@ -74,6 +75,11 @@ func (m *composer) take() error {
 	if len(k.finish) > 0 {
 		m.finish = append(m.finish[:0], k.finish...)
 	}
+	return m.goOn()
+}
+
+// goOn tells what can be told by now.
+func (m *composer) goOn() error {
 	if m.held > maxHeld {
 		return errHeld
 	}

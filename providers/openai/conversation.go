@@ -20,8 +20,11 @@ const (
 type entry struct {
 	role    role
 	content []byte // a string, an array or nil
-	where   string // messages.3
+	n       int
 }
+
+// where is the place of its content, for errors.
+func (e *entry) where() string { return "messages." + strconv.Itoa(e.n) + ".content" }
 
 // attribution opens the part of Claude Code's system prompt that names its
 // build. It changes from request to request, and nothing behind it would be
@@ -29,21 +32,22 @@ type entry struct {
 const attribution = "x-anthropic-billing-header:"
 
 // system writes a system prompt: its blocks joined by a blank line.
-func (c *conversion) system(where string, raw []byte) error {
+func (c *conversion) system(raw []byte) error {
 	if raw == nil {
 		return nil
 	}
 	if raw[0] != '"' && raw[0] != '[' {
-		return wrong(where, "a string or an array of text blocks is required")
+		return wrong("system", "a string or an array of text blocks is required")
 	}
-	if err := c.readBlocks(where, raw); err != nil {
+	c.blocks = c.blocks[:0]
+	if err := c.addBlocks(nil, nil, raw); err != nil {
 		return err
 	}
 	c.parts = c.parts[:0]
 	for i := range c.blocks {
 		b := &c.blocks[i]
 		if b.kind != textBlock {
-			c.lose(b.typ)
+			c.lose(string(b.typ))
 			continue
 		}
 		c.addText(withoutAttribution(b.text))
@@ -97,7 +101,7 @@ func (c *conversion) conversation(raw []byte) error {
 func (c *conversion) readEntries(raw []byte) error {
 	a, err := jsonscan.OpenArray(raw, 0, maxDepth)
 	for i := 0; err == nil && a.Next(); i++ {
-		m, err := readEntry("messages."+strconv.Itoa(i), a.Raw())
+		m, err := readEntry(i, a.Raw())
 		if err != nil {
 			return err
 		}
@@ -109,32 +113,33 @@ func (c *conversion) readEntries(raw []byte) error {
 	return nil
 }
 
-func readEntry(where string, raw []byte) (entry, error) {
-	m := entry{where: where}
+func readEntry(n int, raw []byte) (entry, error) {
+	m := entry{n: n}
+	wrong := func(field, what string) error { return wrong("messages."+strconv.Itoa(n)+field, "%s", what) }
 	o, err := jsonscan.OpenObject(raw, 0, maxDepth)
 	if err != nil {
-		return m, wrong(where, "an object is required")
+		return m, wrong("", "an object is required")
 	}
-	said := ""
+	var said []byte
 	for o.Next() {
 		switch string(name(o.Key)) {
 		case "role":
-			said = plain(inner(o.Raw()))
+			said = name(inner(o.Raw()))
 		case "content":
 			m.content = o.Raw()
 		}
 	}
-	switch said {
+	switch string(said) {
 	case "user":
 	case "assistant":
 		m.role = assistant
 	case "system":
 		m.role = system
 	default:
-		return m, wrong(where+".role", "user, assistant or system is required")
+		return m, wrong(".role", "user, assistant or system is required")
 	}
 	if m.content == nil || m.content[0] != '"' && m.content[0] != '[' {
-		return m, wrong(where+".content", "a string or an array of blocks is required")
+		return m, wrong(".content", "a string or an array of blocks is required")
 	}
 	return m, nil
 }
@@ -146,7 +151,7 @@ func (c *conversion) assistant(turn []entry) error {
 	c.out = append(c.out, `{"role":"assistant"`...)
 	c.blocks = c.blocks[:0]
 	for i := range turn {
-		if err := c.addBlocks(turn[i].where+".content", turn[i].content); err != nil {
+		if err := c.addBlocks(&turn[i], nil, turn[i].content); err != nil {
 			return err
 		}
 	}
@@ -160,7 +165,7 @@ func (c *conversion) assistant(turn []entry) error {
 			calls++
 		case thinkingBlock:
 		default:
-			c.lose(b.typ)
+			c.lose(string(b.typ))
 		}
 	}
 	if len(c.parts) > 0 {
@@ -169,7 +174,7 @@ func (c *conversion) assistant(turn []entry) error {
 	}
 	c.thoughts(calls > 0)
 	if calls > 0 && !c.calls() {
-		return wrong(turn[0].where+".content", "a tool_use needs an id, a name and an object as its input")
+		return wrong(turn[0].where(), "a tool_use needs an id, a name and an object as its input")
 	}
 	if calls == 0 && len(c.parts) == 0 {
 		c.out = c.out[:start]
@@ -217,7 +222,7 @@ func (c *conversion) calls() bool {
 		c.out = append(c.out, `{"id":`...)
 		c.appendID(b.id)
 		c.out = append(c.out, `,"type":"function","function":{"name":`...)
-		c.out = appendString(c.out, c.toolName(b.name))
+		c.appendName(b.name)
 		c.out = append(c.out, `,"arguments":"`...)
 		c.out = appendCompact(c.out, b.input)
 		c.out = append(c.out, `"}`...)
@@ -236,7 +241,7 @@ func (c *conversion) others(turn []entry) error {
 	c.blocks = c.blocks[:0]
 	for i := range turn {
 		from := len(c.blocks)
-		if err := c.addBlocks(turn[i].where+".content", turn[i].content); err != nil {
+		if err := c.addBlocks(&turn[i], nil, turn[i].content); err != nil {
 			return err
 		}
 		for k := from; k < len(c.blocks); k++ {
@@ -316,7 +321,7 @@ func (c *conversion) systemTurn(_ *entry, blocks []block) error {
 		if b := &blocks[i]; b.kind == textBlock {
 			c.addText(withoutAttribution(b.text))
 		} else {
-			c.lose(b.typ)
+			c.lose(string(b.typ))
 		}
 	}
 	if len(c.parts) == 0 {
@@ -354,14 +359,14 @@ func (c *conversion) user(m *entry, blocks []block) error {
 		}
 		known = known || ok
 		if !ok && b.kind != toolResult {
-			c.lose(b.typ)
-			unknown = b.typ
+			c.lose(string(b.typ))
+			unknown = string(b.typ)
 		}
 	}
 	switch {
 	case len(c.parts) > 0:
 	case !known && unknown != "":
-		return wrong(m.where+".content", "nothing but a block of the type %.40q, which cannot be carried", unknown)
+		return wrong(m.where(), "nothing but a block of the type %.40q, which cannot be carried", unknown)
 	case known && len(blocks) > 0 && !hasText(blocks):
 		return nil // results alone
 	}

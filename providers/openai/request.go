@@ -121,7 +121,7 @@ func (c *conversion) convert(r *providers.Request) error {
 	if err := c.tools(f.tools, f.toolChoice); err != nil {
 		return err
 	}
-	if err := c.system("system", f.system); err != nil {
+	if err := c.system(f.system); err != nil {
 		return err
 	}
 	if err := c.conversation(f.messages); err != nil {

@@ -25,7 +25,7 @@ func newComposer(form printer, reply reply) *composer {
 	}
 	clear(m.items)
 	*m = composer{printer: form, out: out, model: reply.model, names: reply.names, seals: reply.seals,
-		chunk: m.chunk, items: m.items[:0], finish: m.finish[:0]}
+		chunk: m.chunk, items: m.items[:0], finish: m.finish[:0], usual: usual{m.usual.head[:0], m.usual.tail[:0]}}
 	return m
 }
 
@@ -102,10 +102,18 @@ func (s *stream) event(f *providers.Frame, e sse.Event) {
 
 func (s *stream) chunk(f *providers.Frame, e sse.Event) {
 	m := s.m
+	if words := m.usual.words(e.Data); len(words) > 0 && len(e.Name) == 0 {
+		m.say(textItem, words)
+		if err := m.goOn(); err != nil {
+			s.err = s.Fail(providers.ClassBroken, err)
+		}
+		return
+	}
 	if err := m.chunk.read(e.Data); err != nil {
 		s.err = s.Fail(providers.ClassBroken, err)
 		return
 	}
+	m.usual.remember(e.Data, &m.chunk)
 	if failure := m.chunk.failed(e); failure != nil {
 		s.err = io.EOF
 		*f = providers.Frame{Kind: providers.Failed, Err: s.answer.told(failure)}

@@ -26,11 +26,12 @@ func (n *toolNames) restored(name string) string {
 	return name
 }
 
-// toolName is a tool's name as the target takes it: itself, or what is allowed
-// of it with a hash of all of it, the same in every request.
-func (c *conversion) toolName(raw []byte) string {
+// appendName appends a tool's name as the target takes it: itself, or what is
+// allowed of it with a hash of all of it, the same in every request.
+func (c *conversion) appendName(raw []byte) {
 	if allowed(raw, maxName) {
-		return string(raw)
+		c.out = append(append(append(c.out, '"'), raw...), '"')
+		return
 	}
 	full := plain(raw)
 	short := cut(full, maxName)
@@ -38,7 +39,7 @@ func (c *conversion) toolName(raw []byte) string {
 		c.names = &toolNames{map[string]string{}}
 	}
 	c.names.full[short] = full
-	return short
+	c.out = appendString(c.out, short)
 }
 
 // allowed reports whether raw is one to longest characters of the alphabet in
@@ -291,7 +292,8 @@ func (c *conversion) writeTools() {
 	switch l.choice {
 	case "":
 	case "function":
-		c.out = appendString(append(c.out, `,"tool_choice":{"type":"function","function":{"name":`...), c.toolName(l.name))
+		c.out = append(c.out, `,"tool_choice":{"type":"function","function":{"name":`...)
+		c.appendName(l.name)
 		c.out = append(c.out, `}}`...)
 	default:
 		c.out = appendString(append(c.out, `,"tool_choice":`...), l.choice)
@@ -307,7 +309,7 @@ func (c *conversion) writeTools() {
 
 func (c *conversion) writeTool(t *tool) {
 	c.out = append(c.out, `{"type":"function","function":{"name":`...)
-	c.out = appendString(c.out, c.toolName(t.name))
+	c.appendName(t.name)
 	if t.description != nil {
 		c.out = append(append(append(c.out, `,"description":"`...), t.description...), '"')
 	}
