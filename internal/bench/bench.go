@@ -180,6 +180,8 @@ func profile(dir, name string) string {
 func configFor(name, upstream string) string {
 	const head = "listen: 127.0.0.1:0\nproviders:\n  second: {endpoint: %[1]q, apiKey: bench-second}\n"
 	switch name {
+	case converting:
+		return convertingConfig(upstream)
 	case failing, healthy:
 		first := upstream
 		if name == failing {

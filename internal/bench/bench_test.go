@@ -54,6 +54,13 @@ func TestCallsThatAreWrong(t *testing.T) {
 // What the plans send must be what a real upstream could have sent.
 func TestPlansFollowTheGrammar(t *testing.T) {
 	for name, p := range plans(false) {
+		ours := strings.HasPrefix(name, convertPrefix) // what anyproxy makes, not what an upstream sends
+		if !ours && !bytes.Equal(wireBody(t, p), p.answer) {
+			t.Errorf("%s: the segments carry something else than the answer", name)
+		}
+		if strings.HasPrefix(name, chatPrefix) {
+			continue // in another format; its other side is judged
+		}
 		check := grammar.CheckWhole
 		if p.stream {
 			check = grammar.Check
@@ -63,11 +70,8 @@ func TestPlansFollowTheGrammar(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if m.ID != "msg_"+mark || m.End != grammar.Complete || p.stream && m.Events != p.events {
+		if !ours && m.ID != "msg_"+mark || m.End != grammar.Complete || p.stream && m.Events != p.events {
 			t.Errorf("%s: id %s, end %s, %d events; want %d", name, m.ID, m.End, m.Events, p.events)
-		}
-		if got := wireBody(t, p); !bytes.Equal(got, p.answer) {
-			t.Errorf("%s: the segments carry %d bytes that are not the %d of the answer", name, len(got), len(p.answer))
 		}
 		if len(marks(p.request)) == 0 || len(marks(p.answer)) == 0 {
 			t.Errorf("%s: without a mark", name)

@@ -9,12 +9,13 @@ import (
 
 // A bench's targets, by name.
 const (
-	direct   = "direct" // the upstream itself
-	bare     = "bare"
-	anyproxy = "anyproxy"
-	logged   = "logged"  // anyproxy with a request log
-	healthy  = "healthy" // anyproxy with two tiers, the first of which answers
-	failing  = "failing" // the same, but the first one answers 429
+	direct     = "direct" // the upstream itself
+	bare       = "bare"
+	anyproxy   = "anyproxy"
+	logged     = "logged"     // anyproxy with a request log
+	healthy    = "healthy"    // anyproxy with two tiers, the first of which answers
+	failing    = "failing"    // the same, but the first one answers 429
+	converting = "converting" // anyproxy with providers of the OpenAI format
 )
 
 // cases in the order in which a round makes them.
@@ -30,6 +31,10 @@ var cases = []struct {
 	{"body100k", 0, body("body100k")},
 	{"body1m", 0, body("body1m")},
 	{"failover", 0, failover},
+	{"convert", 0, conversion("small")},
+	{"convertpaced", 0, pacedConversion},
+	{"convertburst40", 0, conversion("burst40")},
+	{"convertburst400", 0, conversion("burst400")},
 	{"log", 0, requestLog},
 	{"memory1000", 3, memory("1000", 1000)},
 	{"memory5000", 3, memory("5000", mostStreams)},
@@ -73,6 +78,10 @@ var specs = []spec{
 	{id: "body1m p50", text: "1 MB request: added p50", unit: "µs", ratio: true, must: 1.1, aim: 0.8},
 	{id: "failover p50", text: "failover on 429: added p50", unit: "ms", must: 0.6, aim: 0.4},
 	{id: "failover cpu", text: "failover on 429: CPU with ÷ without", unit: "µs", ratio: true, must: 1.7, aim: 1.5},
+	{id: "convert small", text: "convert to OpenAI, non-stream 2 KB: CPU per request", unit: "µs", ratio: true, must: 1.4, aim: 1.15},
+	{id: "convert paced", text: "convert to OpenAI, paced stream: CPU per stream", unit: "µs", ratio: true, must: 1.20, aim: 1.05},
+	{id: "convert burst40", text: "convert to OpenAI, burst of 40 events: CPU per stream", unit: "µs", ratio: true, must: 2.5, aim: 1.6},
+	{id: "convert burst400", text: "convert to OpenAI, burst of 400 events: CPU per stream", unit: "µs", ratio: true, must: 2.5, aim: 1.6},
 	{id: "log paced", text: "request log on ÷ off: CPU, paced stream", unit: "µs", ratio: true, must: 1.10, aim: 1.03},
 	{id: "log small", text: "request log on ÷ off: CPU, non-stream 2 KB", unit: "µs", ratio: true, must: 1.10, aim: 1.03},
 	{id: "log burst40", text: "request log on ÷ off: CPU, burst of 40", unit: "µs", ratio: true, must: 1.10, aim: 1.03},
@@ -86,6 +95,23 @@ var specs = []spec{
 
 // idlePool is how many connections to one upstream a proxy may keep for later.
 const idlePool = 64
+
+// A side is what a target is asked for.
+type side struct{ plan, target string }
+
+// alike asks all targets for the same.
+func alike(plan string, targets ...string) (sides []side) {
+	for _, t := range targets {
+		sides = append(sides, side{plan, t})
+	}
+	return sides
+}
+
+// bothFormats is an exchange in the OpenAI format at the bare ReverseProxy, and
+// its conversion at anyproxy.
+func bothFormats(name string) []side {
+	return []side{{chatPrefix + name, bare}, {convertPrefix + name, converting}}
+}
 
 // named gives targets, starting those that do not run yet.
 func (b *bench) named(ctx context.Context, names []string) ([]*target, error) {
@@ -102,11 +128,24 @@ func (b *bench) named(ctx context.Context, names []string) ([]*target, error) {
 
 // saturated gives what a plan's exchanges cost the named targets.
 func (b *bench) saturated(ctx context.Context, plan string, n int, names ...string) ([]usage, error) {
-	targets, err := b.named(ctx, names)
+	return b.saturatedBy(ctx, n, alike(plan, names...)...)
+}
+
+func (b *bench) saturatedBy(ctx context.Context, n int, sides ...side) ([]usage, error) {
+	plans, targets, err := b.sides(ctx, sides)
 	if err != nil {
 		return nil, err
 	}
-	return saturate(ctx, b.plans[plan], targets, n, b.short(slice))
+	return saturate(ctx, plans, targets, n, b.short(slice))
+}
+
+func (b *bench) sides(ctx context.Context, sides []side) (plans []*plan, targets []*target, err error) {
+	var names []string
+	for _, s := range sides {
+		plans, names = append(plans, b.plans[s.plan]), append(names, s.target)
+	}
+	targets, err = b.named(ctx, names)
+	return plans, targets, err
 }
 
 // added gives the median times of the named targets less the first one's, in seconds.
@@ -141,18 +180,18 @@ func nonstream(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// pacedAlike has the named targets serve paced streams side by side: they are
-// no load for each other, and see the same machine.
-func (b *bench) pacedAlike(ctx context.Context, names ...string) ([]usage, error) {
-	targets, err := b.named(ctx, names)
+// pacedAlike has targets serve paced streams side by side: they are no load for
+// each other, and see the same machine.
+func (b *bench) pacedAlike(ctx context.Context, sides ...side) ([]usage, error) {
+	plans, targets, err := b.sides(ctx, sides)
 	if err != nil {
 		return nil, err
 	}
-	out, errs := make([]usage, len(names)), make([]error, len(names))
+	out, errs := make([]usage, len(sides)), make([]error, len(sides))
 	var group sync.WaitGroup
 	for i, t := range targets {
 		group.Go(func() {
-			out[i], errs[i] = t.pace(ctx, b.plans["paced"], b.few(pacedClients), pacedEach, paced*pace)
+			out[i], errs[i] = t.pace(ctx, plans[i], b.few(pacedClients), pacedEach, paced*pace)
 		})
 	}
 	group.Wait()
@@ -160,7 +199,7 @@ func (b *bench) pacedAlike(ctx context.Context, names ...string) ([]usage, error
 }
 
 func pacedStreams(ctx context.Context, b *bench) error {
-	use, err := b.pacedAlike(ctx, direct, bare, anyproxy)
+	use, err := b.pacedAlike(ctx, alike("paced", direct, bare, anyproxy)...)
 	if err != nil {
 		return err
 	}
@@ -219,8 +258,28 @@ func failover(ctx context.Context, b *bench) error {
 	return nil
 }
 
+func conversion(name string) func(context.Context, *bench) error {
+	return func(ctx context.Context, b *bench) error {
+		use, err := b.saturatedBy(ctx, clients, bothFormats(name)...)
+		if err != nil {
+			return err
+		}
+		b.add("convert "+name, use[0].perAnswer()*1e6, use[1].perAnswer()*1e6)
+		return nil
+	}
+}
+
+func pacedConversion(ctx context.Context, b *bench) error {
+	use, err := b.pacedAlike(ctx, bothFormats("paced")...)
+	if err != nil {
+		return err
+	}
+	b.add("convert paced", use[0].perAnswer()*1e6, use[1].perAnswer()*1e6)
+	return nil
+}
+
 func requestLog(ctx context.Context, b *bench) error {
-	use, err := b.pacedAlike(ctx, anyproxy, logged)
+	use, err := b.pacedAlike(ctx, alike("paced", anyproxy, logged)...)
 	if err != nil {
 		return err
 	}

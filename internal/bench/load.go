@@ -67,14 +67,14 @@ func (t *target) warm(clients []*client) error {
 // turns is how often the targets of one measurement take turns.
 const turns = 8
 
-// saturate has n clients of each target make exchanges without a pause, one
-// target at a time, for d in all. The turns are short and in the order A B B A,
+// saturate has n clients of each target make the exchanges of its plan without a
+// pause, one target at a time, for d in all. The turns are short and in the order A B B A,
 // so that what else the machine does, and its drift, meets all of them alike.
-func saturate(ctx context.Context, p *plan, targets []*target, n int, d time.Duration) ([]usage, error) {
+func saturate(ctx context.Context, plans []*plan, targets []*target, n int, d time.Duration) ([]usage, error) {
 	clients := make([][]*client, len(targets))
 	for i, t := range targets {
 		for range n {
-			c := newClient(t.addr, p)
+			c := newClient(t.addr, plans[i])
 			defer c.close()
 			clients[i] = append(clients[i], c)
 		}

@@ -46,7 +46,7 @@ func plans(quick bool) map[string]*plan {
 		pacedEvents, slowEvents = 10, slowQuick
 	}
 	out := map[string]*plan{}
-	for _, p := range []*plan{
+	for _, p := range append(chatPlans(quick), []*plan{
 		whole("small", 2<<10, fixedModel),
 		whole("body100k", 100<<10, fixedModel),
 		whole("body1m", 1<<20, fixedModel),
@@ -55,7 +55,7 @@ func plans(quick bool) map[string]*plan {
 		streamed("slow", slowEvents, slowPace),
 		streamed("burst40", 40, 0),
 		streamed("burst400", 400, 0),
-	} {
+	}...) {
 		out[p.name] = p
 	}
 	return out

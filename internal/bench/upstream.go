@@ -101,7 +101,10 @@ func (c *upstreamConn) serve() error {
 		if len(target) != 3 || string(target[0]) != "POST" {
 			return errors.New("not a POST")
 		}
-		path, name, _ := bytes.Cut(target[1], []byte("?case="))
+		path, name, named := bytes.Cut(target[1], []byte("?case="))
+		if !named { // a converted request comes without the client's query
+			name, _, _ = bytes.Cut(bytes.TrimPrefix(path, []byte("/")), []byte("/"))
+		}
 		if err := c.choose(string(name)); err != nil {
 			return err
 		}

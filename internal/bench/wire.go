@@ -65,7 +65,7 @@ func (m *matcher) take(r *bufio.Reader, n int, seen func()) error {
 		if err != nil {
 			return err
 		}
-		if len(part) > len(m.want)-m.at || !bytes.Equal(part, m.want[m.at:m.at+len(part)]) {
+		if len(part) > len(m.want)-m.at || !same(part, m.want[m.at:m.at+len(part)]) {
 			return errDiffers
 		}
 		m.at += len(part)
@@ -76,6 +76,19 @@ func (m *matcher) take(r *bufio.Reader, n int, seen func()) error {
 		seen()
 	}
 	return nil
+}
+
+// same compares bytes with those that are wanted, of which some may be wild.
+func same(got, want []byte) bool {
+	if bytes.Equal(got, want) {
+		return true
+	}
+	for i, c := range want {
+		if got[i] != c && c != wild {
+			return false
+		}
+	}
+	return true
 }
 
 // chunks compares a chunked body.
