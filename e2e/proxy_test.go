@@ -41,17 +41,21 @@ func upstreamKey(provider string) string { return "e2e-upstream-key-" + provider
 // tier 2, and returns its URL. When the test ends it must stop cleanly.
 func startProxy(t *testing.T, first, second string) string {
 	t.Helper()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "config.yaml")
-	text := fmt.Sprintf(`listen: 127.0.0.1:0
-apiKeys: [%s]
-providers:
+	return startConfigured(t, fmt.Sprintf(`providers:
   first:  {type: anthropic, endpoint: %q, apiKey: %s}
   second: {type: anthropic, endpoint: %q, apiKey: %s}
 models:
   - {alias: "claude-*", provider: first, tier: 1}
   - {alias: "claude-*", provider: second, tier: 2}
-`, clientKey, first, upstreamKey("first"), second, upstreamKey("second"))
+`, first, upstreamKey("first"), second, upstreamKey("second")))
+}
+
+// startConfigured runs anyproxy with the given providers and models.
+func startConfigured(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "config.yaml")
+	text = "listen: 127.0.0.1:0\napiKeys: [" + clientKey + "]\n" + text
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

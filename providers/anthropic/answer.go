@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"sync/atomic"
 
 	"anyproxy/internal/jsonscan"
 	"anyproxy/providers"
@@ -19,6 +20,7 @@ const maxDepth = upstream.MaxDepth
 type answer struct {
 	upstream.Answer
 	endpoint providers.Endpoint
+	unsigned *atomic.Bool // the Provider's
 }
 
 // accept looks at the head of a response and makes a Stream or an Error of it.

@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"sync/atomic"
 
 	"anyproxy/config"
 	"anyproxy/providers"
@@ -24,6 +25,9 @@ import (
 type Provider struct {
 	*upstream.Client
 	urls [2]url.URL // by providers.Endpoint
+	// unsigned is set once an answer has brought thinking without a signature:
+	// then this upstream takes it back.
+	unsigned atomic.Bool
 }
 
 var _ providers.Provider = (*Provider)(nil)
@@ -52,9 +56,9 @@ func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.S
 	if err != nil {
 		return nil, err
 	}
-	res, err := x.Do(p.request(r, x.Key), upstream.NewBody(r.Body, splice(r)))
+	res, err := x.Do(p.request(r, x.Key), upstream.NewBody(r.Body, p.splice(r)))
 	if err != nil {
 		return nil, err
 	}
-	return accept(answer{x.Take(res), r.Endpoint}, r.Stream)
+	return accept(answer{x.Take(res), r.Endpoint, &p.unsigned}, r.Stream)
 }

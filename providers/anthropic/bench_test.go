@@ -126,7 +126,7 @@ func BenchmarkEdit(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				body := upstream.NewBody(kept, splice(r))
+				body := upstream.NewBody(kept, new(Provider).splice(r))
 				if n, err := io.Copy(io.Discard, body); n != int64(len(data)-len(r.Asked)+len(r.Model)) || err != nil {
 					b.Fatal(n, err)
 				}

@@ -21,7 +21,17 @@ type grammar struct {
 	index   int64 // of the open block, or of the last one
 	blocks  int
 	shown   bool // the open block is text, of which every token shows
+	seal    seal // of the open block
 }
+
+// seal is what is known of a block's signature.
+type seal uint8
+
+const (
+	needless seal = iota // it is no thinking
+	awaited
+	there
+)
 
 // step takes the next event, which is not a failure. It reports whether the
 // event is one too many and must be left out.
@@ -59,7 +69,10 @@ func (g *grammar) start(f *facts) error {
 	if f.index < 0 || g.blocks > 0 && f.index <= g.index {
 		return errIndex
 	}
-	g.open, g.index, g.shown = true, f.index, string(f.block) == "text"
+	g.open, g.index, g.shown, g.seal = true, f.index, string(f.block) == "text", needless
+	if string(f.block) == "thinking" {
+		g.seal = awaited
+	}
 	g.blocks++
 	return nil
 }

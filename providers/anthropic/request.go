@@ -24,12 +24,20 @@ func (p *Provider) request(r *providers.Request, key config.Secret) *http.Reques
 
 // splice cuts the body into the three parts of which it goes out: what stands
 // before the model's name, the name, and what stands behind it.
-func splice(r *providers.Request) [3][]byte {
+func (p *Provider) splice(r *providers.Request) [3][]byte {
 	b := r.Body.Bytes()
-	if r.Model == r.Asked {
+	var name []byte
+	if r.Model != r.Asked {
+		name, _ = json.Marshal(r.Model) // a string always marshals
+	}
+	if !p.unsigned.Load() && hasUnsigned(b) {
+		if whole, ok := withoutUnsigned(r, name); ok {
+			return [3][]byte{whole}
+		}
+	}
+	if name == nil {
 		return [3][]byte{b}
 	}
-	name, _ := json.Marshal(r.Model) // a string always marshals
 	return [3][]byte{b[:r.ModelAt.Start], name, b[r.ModelAt.End:]}
 }
 

@@ -131,8 +131,15 @@ func (s *stream) take(f *providers.Frame, e sse.Event, k kind, facts *facts) {
 		}
 	case blockStart:
 		s.generating = s.generating || !s.grammar.shown
+	case blockStop:
+		if s.grammar.seal == awaited {
+			s.answer.unsigned.Store(true)
+		}
 	case blockDelta:
 		f.Text += facts.text
+		if facts.content && facts.text == 0 {
+			s.grammar.seal = there // a signature alone is content that is no text
+		}
 		if facts.content {
 			f.Kind = max(f.Kind, providers.Content)
 			s.generating = true

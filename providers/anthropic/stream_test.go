@@ -32,7 +32,7 @@ func openStream(t testing.TB, r io.Reader) *stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newStream(answer{Answer: x.Take(&http.Response{Header: http.Header{}, Body: io.NopCloser(r)})})
+	return newStream(answer{Answer: x.Take(&http.Response{Header: http.Header{}, Body: io.NopCloser(r)}), unsigned: new(atomic.Bool)})
 }
 
 func readStream(t testing.TB, r io.Reader) result {

@@ -87,7 +87,7 @@ func wrong(where, format string, args ...any) error {
 // Anthropic request, and go into a header.
 func (c *conversion) lose(what string) {
 	const most, longest = 16, 40
-	if len(c.lost) >= most || len(what) > longest || strings.ContainsFunc(what, notInName) {
+	if len(c.lost) >= most || what == "" || len(what) > longest || strings.ContainsFunc(what, notInName) {
 		what = "other"
 	}
 	if !slices.Contains(c.lost, what) {
