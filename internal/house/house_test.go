@@ -53,7 +53,7 @@ var arrows = []arrow{
 	{from: "proxy/requestlog", ours: []string{"metrics", "config", "internal/redact"}},
 	{from: "tui", ours: []string{"metrics", "config"}, modules: []string{tea, lipgloss, ansi, xterm},
 		tests: []string{"internal/noprobe/ptytest", unix}},
-	{from: "e2e", ours: []string{"internal/simulator", "internal/shapes"}},
+	{from: "e2e", ours: []string{"internal/simulator", "internal/shapes", "internal/grammar"}},
 }
 
 const (
