@@ -94,16 +94,22 @@ func TestFailureAfterContentIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := upstream(t, simulator.Always(faulty(f))), upstream(t, simulator.Always(good))
-			p := start(t, nil, "-config", configFile(t, "", a, b))
-			res, body := p.post(t, ask(true))
-			m, err := grammar.Check(body)
-			if err != nil || res.StatusCode != 200 || m.End != grammar.Failed || m.Thinking() == "" {
-				t.Fatalf("%d %v %s", res.StatusCode, err, body)
-			}
-			if n := len(b.Requests()); n != 0 {
-				t.Errorf("the second provider was asked %d times", n)
-			}
+			toldAfterContent(t, start(t, nil, "-config", configFile(t, "", a, b)), b)
 		})
+	}
+}
+
+// toldAfterContent asks a program whose first provider fails after content: the
+// failure must be told, and the second provider b left alone.
+func toldAfterContent(t *testing.T, p *running, b *simulator.Upstream) {
+	t.Helper()
+	res, body := p.post(t, ask(true))
+	m, err := grammar.Check(body)
+	if err != nil || res.StatusCode != 200 || m.End != grammar.Failed || m.Thinking() == "" {
+		t.Fatalf("%d %v %s", res.StatusCode, err, body)
+	}
+	if n := len(b.Requests()); n != 0 {
+		t.Errorf("the second provider was asked %d times", n)
 	}
 }
 

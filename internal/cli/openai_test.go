@@ -137,15 +137,7 @@ func TestOpenAIFailureAfterContentIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := openAIUpstream(t, simulator.Dialect{}, simulator.Always(faulty(f))), upstream(t, simulator.Always(good))
-			p := start(t, nil, "-config", withOpenAI(t, a, b))
-			res, body := p.post(t, ask(true))
-			m, err := grammar.Check(body)
-			if err != nil || res.StatusCode != 200 || m.End != grammar.Failed || m.Thinking() == "" {
-				t.Fatalf("%d %v %s", res.StatusCode, err, body)
-			}
-			if n := len(b.Requests()); n != 0 {
-				t.Errorf("the second provider was asked %d times", n)
-			}
+			toldAfterContent(t, start(t, nil, "-config", withOpenAI(t, a, b)), b)
 		})
 	}
 }

@@ -251,7 +251,7 @@ func TestAnswerThatIsNone(t *testing.T) {
 		"HTML":    answers(200, "text/html", "<html>Sign in</html>"),
 		"no type": answers(200, "", "data: x\n\n"),
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://login.example/secret?x=1", 307)
+			http.Redirect(w, r, "https://login.example/secret?x=1", http.StatusTemporaryRedirect)
 		},
 		"strange coding": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Encoding", "br")

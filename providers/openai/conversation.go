@@ -43,22 +43,26 @@ func (c *conversion) system(raw []byte) error {
 	if err := c.addBlocks(nil, nil, raw); err != nil {
 		return err
 	}
+	c.writeSystem(c.blocks)
+	return nil
+}
+
+// writeSystem writes a system message of texts, none where there is no text.
+func (c *conversion) writeSystem(blocks []block) {
 	c.parts = c.parts[:0]
-	for i := range c.blocks {
-		b := &c.blocks[i]
-		if b.kind != textBlock {
+	for i := range blocks {
+		if b := &blocks[i]; b.kind == textBlock {
+			c.addText(withoutAttribution(b.text))
+		} else {
 			c.lose(string(b.typ))
-			continue
 		}
-		c.addText(withoutAttribution(b.text))
 	}
 	if len(c.parts) == 0 {
-		return nil
+		return
 	}
 	c.out = append(c.out, `{"role":"system","content":`...)
 	c.writeText("", c.parts)
 	c.out = append(c.out, `},`...)
-	return nil
 }
 
 // withoutAttribution is a text less the line that names the client's build.
@@ -262,11 +266,9 @@ func (c *conversion) others(turn []entry) error {
 		for n < len(rest) && rest[n].message == i {
 			n++
 		}
-		write := c.user
 		if turn[i].role == system {
-			write = c.systemTurn
-		}
-		if err := write(&turn[i], rest[:n]); err != nil {
+			c.writeSystem(rest[:n])
+		} else if err := c.user(&turn[i], rest[:n]); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -312,25 +314,6 @@ func (c *conversion) answerRest() {
 		c.out = append(c.out, `,"content":"No result."},`...)
 	}
 	c.pending = c.pending[:0]
-}
-
-// systemTurn writes a system message in its place.
-func (c *conversion) systemTurn(_ *entry, blocks []block) error {
-	c.parts = c.parts[:0]
-	for i := range blocks {
-		if b := &blocks[i]; b.kind == textBlock {
-			c.addText(withoutAttribution(b.text))
-		} else {
-			c.lose(string(b.typ))
-		}
-	}
-	if len(c.parts) == 0 {
-		return nil
-	}
-	c.out = append(c.out, `{"role":"system","content":`...)
-	c.writeText("", c.parts)
-	c.out = append(c.out, `},`...)
-	return nil
 }
 
 // user writes a message of the user's: what a result could not hold first, then

@@ -50,13 +50,7 @@ func TestOfficialTypesKnowEveryField(t *testing.T) {
 	p := newProvider(t, config.Provider{Endpoint: "http://127.0.0.1:1"}, testModels()...)
 	for _, tt := range requestCases {
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.model == "" {
-				tt.model = "gpt-4o"
-			}
-			if tt.over == "" {
-				tt.over = "{}"
-			}
-			sent, _, err := convertedText(t, p, merged(t, tt.over), tt.model)
+			sent, _, err := convertedText(t, p, tt.body(t), tt.target())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -196,9 +196,7 @@ func TestConversationsSayTheSame(t *testing.T) {
 // sound JSON, in which every call has its answer at once.
 func FuzzRequest(f *testing.F) {
 	for _, tt := range requestCases {
-		if tt.over != "" {
-			f.Add([]byte(merged(f, tt.over)))
-		}
+		f.Add([]byte(tt.body(f)))
 	}
 	f.Add([]byte(longBody(2000)))
 	p := newProvider(f, config.Provider{Endpoint: "http://127.0.0.1:1"})

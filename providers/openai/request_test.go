@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"reflect"
@@ -62,6 +63,12 @@ type requestCase struct {
 	none  string // names of members that must not, by blanks
 	lost  string // what is named as lost, by blanks
 }
+
+func (c *requestCase) body(t testing.TB) string {
+	return merged(t, cmp.Or(c.over, "{}"))
+}
+
+func (c *requestCase) target() string { return cmp.Or(c.model, "gpt-4o") }
 
 const tools = `"tools":[{"name":"Read","description":"reads","input_schema":{"type":"object","properties":{"p":{"type":"string"}}}}]`
 const sentTools = `"tools":[{"type":"function","function":{"name":"Read","description":"reads","parameters":{"type":"object","properties":{"p":{"type":"string"}}}}}]`
@@ -197,13 +204,7 @@ func TestRequest(t *testing.T) {
 	p := newProvider(t, config.Provider{Endpoint: "http://127.0.0.1:1"}, testModels()...)
 	for _, tt := range requestCases {
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.model == "" {
-				tt.model = "gpt-4o"
-			}
-			if tt.over == "" {
-				tt.over = "{}"
-			}
-			sent, lost, err := converted(t, p, merged(t, tt.over), tt.model)
+			sent, lost, err := converted(t, p, tt.body(t), tt.target())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -298,11 +299,8 @@ func TestRequestThatIsRefused(t *testing.T) {
 		{`{"thinking":{"type":"deep"}}`, "thinking.type: ", ""},
 		{`{"output_config":{"format":{"type":"grammar"}}}`, "output_config.format: ", ""},
 	} {
-		if tt.model == "" {
-			tt.model = "gpt-4o"
-		}
 		// Nobody listens at the provider's address: what is refused was not sent.
-		_, got := send(t, p, newRequest(t, merged(t, tt.over), tt.model))
+		_, got := send(t, p, newRequest(t, merged(t, tt.over), cmp.Or(tt.model, "gpt-4o")))
 		e, ok := got.err.(*providers.Error)
 		if !ok || e.Class != providers.ClassInvalid || e.Status != 400 {
 			t.Errorf("%s: %v, want a refusal", tt.over, got.err)
