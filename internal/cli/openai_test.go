@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -140,6 +141,44 @@ func TestOpenAIFailureAfterContentIsTold(t *testing.T) {
 			toldAfterContent(t, start(t, nil, "-config", withOpenAI(t, a, b)), b)
 		})
 	}
+}
+
+func TestHarmlessOdditiesOfAnOpenAIUpstreamPass(t *testing.T) {
+	for name, f := range map[string]simulator.Fault{
+		"gzip": {Kind: simulator.Gzip}, "drip": {Kind: simulator.Drip}, "HTTP/1.0": {Kind: simulator.HTTP10},
+		"role twice":             {Kind: simulator.DuplicateStart, At: simulator.Events(1)},
+		"reset behind the end":   {Kind: simulator.Reset, At: simulator.Events(len(eventsOfGood(t)))},
+		"no end behind the last": {Kind: simulator.Cut, At: simulator.Events(len(eventsOfGood(t)) - 1)},
+	} {
+		for _, stream := range []bool{true, false} {
+			if !stream && f.At != simulator.BeforeHeaders {
+				continue // what is not streamed has no events
+			}
+			a := openAIUpstream(t, simulator.Dialect{}, simulator.Always(faulty(f)))
+			p := start(t, nil, "-config", withOpenAI(t, a, nil))
+			res, body := p.post(t, ask(stream), "Accept-Encoding", "identity")
+			if res.StatusCode != 200 || res.Header.Get("Content-Encoding") != "" {
+				t.Fatalf("%s, stream %v: %d %v %s", name, stream, res.StatusCode, res.Header, body)
+			}
+			checkGood(t, &simulator.Dialect{}, stream, body)
+		}
+	}
+}
+
+// eventsOfGood are those with which an upstream of the OpenAI format says good.
+func eventsOfGood(t *testing.T) []string {
+	t.Helper()
+	res, err := http.Post(openAIUpstream(t, simulator.Dialect{}, simulator.Always(good)).URL()+"/v1/chat/completions", "application/json",
+		strings.NewReader(`{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.SplitAfter(strings.TrimSpace(string(body)), "\n\n")
 }
 
 func TestOpenAIErrorsReachTheClientInItsShape(t *testing.T) {
