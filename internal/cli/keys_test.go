@@ -91,10 +91,24 @@ func with(header ...string) func(w *keyWorld) string {
 // receives sees a header that a is sent.
 func receives(name string) func(w *keyWorld) string {
 	return func(w *keyWorld) string {
-		by(w)
-		all := w.a.Requests()
-		return all[len(all)-1].Header.Get(name)
+		return lastOfA(w).Header.Get(name)
 	}
+}
+
+// lastOfA is the newest request that reached a, after one more.
+func lastOfA(w *keyWorld) *simulator.Received {
+	by(w)
+	all := w.a.Requests()
+	return all[len(all)-1]
+}
+
+// limitOfA sees how many tokens a is asked for.
+func limitOfA(w *keyWorld) string {
+	var body struct {
+		Limit int `json:"max_tokens"`
+	}
+	_ = json.Unmarshal(lastOfA(w).Body, &body) // no limit is seen
+	return strconv.Itoa(body.Limit)
 }
 
 // needsRestart sees whether the log names a key that needs a restart.
@@ -147,7 +161,12 @@ var keyCases = map[string]keyCase{
 	"apiKeys[].models":      {base: oneKey, change: []string{"name: one", "name: one, models: [gpt-*]"}, see: keyOfOne, was: "a", is: "403"},
 	"apiKeys[].dailyBudget": {a: costly, base: append(priced, oneKey...), change: []string{"dailyBudget: 100", "dailyBudget: 1"}, see: keyOfOne, was: "a", is: "429"},
 
-	"providers.*.type":               {change: []string{"endpoint: A,", "type: openai, endpoint: A,"}, see: by, was: "a", is: "b"},
+	"providers.*.type": {change: []string{"endpoint: A,", "type: openai, endpoint: A,"}, see: by, was: "a", is: "b"},
+	"providers.*.apiVersion": {base: []string{"endpoint: A,", "type: openai, endpoint: A,"}, change: []string{"type: openai,", "type: openai, apiVersion: 2024-10-21,"},
+		see: func(w *keyWorld) string { r := lastOfA(w); return r.Path + "?" + r.Query },
+		was: "/v1/chat/completions?", is: "/openai/deployments/claude-sonnet-4-5/chat/completions?api-version=2024-10-21"},
+	"models[].maxOutput": {base: []string{"endpoint: A,", "type: openai, endpoint: A,"}, change: []string{"provider: a}", "provider: a, maxOutput: 10}"},
+		see: limitOfA, was: "1000", is: "10"},
 	"providers.*.apiKey":             {change: []string{"upstream-key-of-a", "another-key-of-a"}, see: receives("X-Api-Key"), was: "upstream-key-of-a", is: "another-key-of-a"},
 	"providers.*.auth":               {change: []string{"endpoint: A,", "auth: bearer, endpoint: A,"}, see: receives("Authorization"), was: "", is: "Bearer upstream-key-of-a"},
 	"providers.*.headers":            {change: []string{"endpoint: A,", "headers: {X-Team: red}, endpoint: A,"}, see: receives("X-Team"), was: "", is: "red"},
@@ -230,14 +249,12 @@ func priceCase(key string) keyCase {
 // that a start names as having no effect, and those of formats that it leaves
 // out.
 var ineffective = map[string]string{
-	"providers.*.apiVersion": "endpoint: A,|type: openai, apiVersion: 2024-10-21, endpoint: A,",
-	"providers.*.region":     "endpoint: A, apiKey: upstream-key-of-a|type: bedrock, region: us-west-2",
-	"providers.*.profile":    "endpoint: A, apiKey: upstream-key-of-a|type: bedrock, profile: work",
-	"providers.*.roleArn":    "endpoint: A, apiKey: upstream-key-of-a|type: bedrock, region: us-west-2, roleArn: x",
-	"models[].maxOutput":     "provider: a|provider: a, maxOutput: 10",
-	"models[].thinking":      "provider: a|provider: a, thinking: true",
-	"alerts":                 "retry:|alerts: {fallbackRate: 0.1, p95Latency: 5s}\nretry:",
-	"state":                  "retry:|state: {keepDays: 3}\nretry:",
+	"providers.*.region":  "endpoint: A, apiKey: upstream-key-of-a|type: bedrock, region: us-west-2",
+	"providers.*.profile": "endpoint: A, apiKey: upstream-key-of-a|type: bedrock, profile: work",
+	"providers.*.roleArn": "endpoint: A, apiKey: upstream-key-of-a|type: bedrock, region: us-west-2, roleArn: x",
+	"models[].thinking":   "provider: a|provider: a, thinking: true",
+	"alerts":              "retry:|alerts: {fallbackRate: 0.1, p95Latency: 5s}\nretry:",
+	"state":               "retry:|state: {keepDays: 3}\nretry:",
 }
 
 // TestEveryKeyTakesEffect changes each key once on a running proxy and looks at

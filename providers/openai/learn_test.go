@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -18,17 +19,25 @@ import (
 type picky struct {
 	refuse func(fields map[string]json.RawMessage) (status int, body string)
 	mu     sync.Mutex
-	asked  []map[string]json.RawMessage
+	got    []map[string]json.RawMessage
+}
+
+// asked are the fields of all requests.
+func (u *picky) asked() []map[string]json.RawMessage {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.got)
 }
 
 func (u *picky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var fields map[string]json.RawMessage
-	body, _ := io.ReadAll(r.Body)
-	_ = json.Unmarshal(body, &fields)
+	sent, _ := io.ReadAll(r.Body)
+	_ = json.Unmarshal(sent, &fields)
 	u.mu.Lock()
-	u.asked = append(u.asked, fields)
+	u.got = append(u.got, fields)
+	status, body := u.refuse(fields)
 	u.mu.Unlock()
-	if status, body := u.refuse(fields); status != 0 {
+	if status != 0 {
 		answers(status, jsonType, body)(w, r)
 		return
 	}
@@ -37,7 +46,7 @@ func (u *picky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (u *picky) names(i int) string {
 	var names []string
-	for name := range u.asked[i] {
+	for name := range u.asked()[i] {
 		names = append(names, name)
 	}
 	sort.Strings(names)
@@ -85,20 +94,20 @@ func TestFieldsThatAreRefusedAreLeftOutFromThenOn(t *testing.T) {
 				}
 				checkLost(t, s.Degraded, tt.lost)
 			}
-			if len(up.asked) != 3 {
-				t.Fatalf("asked %d times, want two and then one", len(up.asked))
+			if len(up.asked()) != 3 {
+				t.Fatalf("asked %d times, want two and then one", len(up.asked()))
 			}
-			if up.asked[0][tt.gone] == nil {
+			if up.asked()[0][tt.gone] == nil {
 				t.Fatalf("first asked with %s", up.names(0))
 			}
 			for i := 1; i < 3; i++ {
-				if up.asked[i][tt.gone] != nil || tt.instead != "" && up.asked[i][tt.instead] == nil || up.asked[i]["messages"] == nil {
+				if up.asked()[i][tt.gone] != nil || tt.instead != "" && up.asked()[i][tt.instead] == nil || up.asked()[i]["messages"] == nil {
 					t.Errorf("request %d has %s", i, up.names(i))
 				}
 			}
-			if _, got := send(t, p, newRequest(t, merged(t, tt.over), tt.model+"-other")); got.err != nil || len(up.asked) != 5 {
+			if _, got := send(t, p, newRequest(t, merged(t, tt.over), tt.model+"-other")); got.err != nil || len(up.asked()) != 5 {
 				if tt.model != "o3" && tt.model != "gpt-5-clone" { // another name is another kind of model
-					t.Errorf("what is true of a model is taken for true of another: %v, asked %d times", got.err, len(up.asked))
+					t.Errorf("what is true of a model is taken for true of another: %v, asked %d times", got.err, len(up.asked()))
 				}
 			}
 		})
@@ -114,8 +123,8 @@ func TestRefusalOfWhatTheClientSaidIsToldAtOnce(t *testing.T) {
 			return 400, `{"error":{"message":` + encode(message) + `}}`
 		}}
 		_, got := send(t, serve(t, up.ServeHTTP), newRequest(t, merged(t, `{"metadata":{"user_id":"u"},"stop_sequences":["x"]}`), "m"))
-		if wantError(t, got.err, providers.ClassInvalid); len(up.asked) != 1 {
-			t.Errorf("%s: asked %d times", message, len(up.asked))
+		if wantError(t, got.err, providers.ClassInvalid); len(up.asked()) != 1 {
+			t.Errorf("%s: asked %d times", message, len(up.asked()))
 		}
 	}
 	// What is refused again is told: there is one repetition.
@@ -123,8 +132,8 @@ func TestRefusalOfWhatTheClientSaidIsToldAtOnce(t *testing.T) {
 		return 422, `{"detail":"stream_options and user: body.user"}`
 	}}
 	_, got := send(t, serve(t, up.ServeHTTP), newRequest(t, merged(t, `{"metadata":{"user_id":"u"},"stream":true}`), "m"))
-	if e := wantError(t, got.err, providers.ClassInvalid); e.Status != 422 || len(up.asked) != 2 {
-		t.Errorf("status %d, asked %d times", e.Status, len(up.asked))
+	if e := wantError(t, got.err, providers.ClassInvalid); e.Status != 422 || len(up.asked()) != 2 {
+		t.Errorf("status %d, asked %d times", e.Status, len(up.asked()))
 	}
 }
 
@@ -155,10 +164,10 @@ func TestLimitsAreLearnt(t *testing.T) {
 					t.Fatal(got.err)
 				}
 			}
-			if got := string(up.asked[1]["max_tokens"]); got != tt.want {
+			if got := string(up.asked()[1]["max_tokens"]); got != tt.want {
 				t.Errorf("repeated with %s, want %s", got, tt.want)
 			}
-			if got := string(up.asked[2]["max_tokens"]); got != tt.later {
+			if got := string(up.asked()[2]["max_tokens"]); got != tt.later {
 				t.Errorf("then asked for %s, want %s", got, tt.later)
 			}
 		})
@@ -186,8 +195,8 @@ func TestThoughtsGoBackWhereTheyAreWanted(t *testing.T) {
 		}
 		return 0, ""
 	}}
-	if _, got := send(t, serve(t, wanting.ServeHTTP), newRequest(t, merged(t, history), "m")); got.err != nil || len(wanting.asked) != 2 {
-		t.Errorf("asked %d times, %v", len(wanting.asked), got.err)
+	if _, got := send(t, serve(t, wanting.ServeHTTP), newRequest(t, merged(t, history), "m")); got.err != nil || len(wanting.asked()) != 2 {
+		t.Errorf("asked %d times, %v", len(wanting.asked()), got.err)
 	}
 }
 
