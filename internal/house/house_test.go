@@ -45,7 +45,7 @@ var arrows = []arrow{
 	{from: "metrics"},
 	{from: "metrics/*", ours: []string{"metrics"}},
 	{from: "providers", ours: []string{"config"}},
-	{from: "providers/*", ours: []string{"providers", "config", "providers/sse", "providers/credential", "providers/ratelimit", "providers/upstream", "providers/tokens", "internal/jsonscan", "internal/redact"},
+	{from: "providers/*", ours: []string{"providers", "config", "providers/sse", "providers/credential", "providers/ratelimit", "providers/upstream", "providers/messages", "providers/tokens", "internal/jsonscan", "internal/redact"},
 		tests: []string{"internal/grammar", openai}},
 	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "config", "proxy/*", "internal/jsonscan", "internal/redact"},
 		tests: []string{"providers/anthropic", "providers/credential"}},

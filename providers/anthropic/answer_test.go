@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"anyproxy/config"
-	"anyproxy/internal/jsonscan"
 	"anyproxy/providers"
 	"anyproxy/providers/upstream"
 )
@@ -405,36 +404,4 @@ func TestNextBehindTheEnd(t *testing.T) {
 			}
 		}
 	}
-}
-
-func FuzzInspectWhole(f *testing.F) {
-	f.Add([]byte(wholeMessage))
-	f.Add([]byte(`{"type":"message","content":[{"text":1,"input":[]},{},3],"usage":{"input_tokens":-5,"output_tokens":1e3},"usage":null}`))
-	for _, name := range []string{"text_delta\",\"text", "input_json_delta\",\"partial_json", "thinking_delta\",\"thinking", "x_delta\",\"text"} {
-		for _, end := range []string{`"}}`, `"}   }`, `"} } `, `"},"index":1}`, `","type":"x"}}`, `"}`, ``, `"} ,}`} {
-			for _, text := range []string{``, `a`, `\"é\u00e9`, `\x`} {
-				f.Add([]byte(`{"type":"content_block_delta","index":3,"delta":{"type":"` + name + `":"` + text + end))
-			}
-		}
-	}
-	f.Add([]byte(`{"type":"content_block_delta","index":12,"delta":{"type":"text_delta","text":1}}`))
-	f.Add([]byte(`{"typ\u0065":"error","error":{"type":"a\u0062","message":""},"message":{"usage":{}}}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := inspect(b)
-		if slow, e := inspectAny(b); fmt.Sprint(slow, e) != fmt.Sprint(got, err) {
-			t.Fatalf("inspect(%q) = %+v, %v; the long way: %+v, %v", b, got, err, slow, e)
-		}
-		o, _ := jsonscan.OpenObject(b, 0, maxDepth)
-		for o.Next() {
-		}
-		sound := jsonscan.Valid(b, maxDepth) == nil && o.Err() == nil && o.End() > 0
-		if (err == nil) != sound {
-			t.Fatalf("inspect(%q) = %v, sound %v", b, err, sound)
-		}
-		if u := got.usage; u.Input < 0 || u.Output < 0 || u.CacheRead < 0 || u.CacheWrite < 0 || got.text < 0 || got.text > len(b) {
-			t.Fatalf("inspect(%q) = %+v", b, got)
-		}
-		isError(b)
-		errorType(b)
-	})
 }

@@ -18,6 +18,7 @@ import (
 	"anyproxy/config"
 	"anyproxy/providers"
 	"anyproxy/providers/credential"
+	"anyproxy/providers/messages"
 	"anyproxy/providers/upstream"
 )
 
@@ -60,5 +61,5 @@ func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.S
 	if err != nil {
 		return nil, err
 	}
-	return accept(answer{x.Take(res), r.Endpoint, &p.unsigned}, r.Stream)
+	return messages.Accept(x.Take(res), r.Endpoint, r.Stream, &p.unsigned)
 }

@@ -19,6 +19,7 @@ import (
 	"anyproxy/internal/jsonscan"
 	"anyproxy/providers"
 	"anyproxy/providers/credential"
+	"anyproxy/providers/upstream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,7 +56,7 @@ func serve(t testing.TB, h http.HandlerFunc) *Provider {
 // newRequest asks for model in a body that names another if renamed.
 func newRequest(t testing.TB, body string, model string, stream bool) *providers.Request {
 	t.Helper()
-	o, err := jsonscan.OpenObject([]byte(body), 0, maxDepth)
+	o, err := jsonscan.OpenObject([]byte(body), 0, upstream.MaxDepth)
 	if err != nil {
 		t.Fatal(err)
 	}

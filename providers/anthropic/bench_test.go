@@ -22,19 +22,6 @@ func longStream(deltas int) string {
 	return b.String()
 }
 
-func TestInspectingAllocatesNothing(t *testing.T) {
-	for _, data := range []string{started, text0, delta0, stop0, finished, stopped, pinged} {
-		b := []byte(data)
-		if n := testing.AllocsPerRun(100, func() {
-			if _, err := inspect(b); err != nil {
-				t.Fatal(err)
-			}
-		}); n != 0 {
-			t.Errorf("%v allocations for %s", n, data)
-		}
-	}
-}
-
 func TestEventsAllocateNothing(t *testing.T) {
 	allocs := func(deltas int) float64 {
 		text := []byte(longStream(deltas))
@@ -50,20 +37,6 @@ func TestEventsAllocateNothing(t *testing.T) {
 	}
 	if few, many := allocs(10), allocs(400); many > few+3 { // the buffer grows three times
 		t.Errorf("%v allocations for 400 events, %v for 10", many, few)
-	}
-}
-
-func BenchmarkInspect(b *testing.B) {
-	for name, data := range map[string]string{"delta": `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"some words 17 "}}`, "start": started} {
-		b.Run(name, func(b *testing.B) {
-			text := []byte(data)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := inspect(text); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }
 

@@ -18,12 +18,13 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/providers"
+	"anyproxy/providers/messages"
 	"anyproxy/providers/sse"
 	"anyproxy/providers/upstream"
 )
 
 // openStream reads a stream from r as if it were a response's body.
-func openStream(t testing.TB, r io.Reader) *stream {
+func openStream(t testing.TB, r io.Reader) *providers.Stream {
 	c, err := upstream.New(config.Provider{Name: "up", Auth: config.AuthNone}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +33,13 @@ func openStream(t testing.TB, r io.Reader) *stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newStream(answer{Answer: x.Take(&http.Response{Header: http.Header{}, Body: io.NopCloser(r)}), unsigned: new(atomic.Bool)})
+	s, err := messages.Accept(x.Take(&http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: io.NopCloser(r),
+	}), providers.Messages, true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func readStream(t testing.TB, r io.Reader) result {
@@ -69,6 +76,10 @@ const (
 	pinged   = `{"type":"ping"}`
 	overload = `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`
 )
+
+// eventNames are those of the API's events.
+var eventNames = []string{sse.MessageStart, sse.ContentBlockStart, sse.ContentBlockDelta, sse.ContentBlockStop,
+	sse.MessageDelta, sse.MessageStop, sse.Ping, sse.Error}
 
 // events joins events of the given data, named by their type.
 func events(datas ...string) string {
@@ -134,7 +145,7 @@ func TestTruncatedStreamGivesWholeEventsAndAnError(t *testing.T) {
 				whole = text[:i+len(blank)]
 			}
 			got := readStream(t, strings.NewReader(text[:cut]))
-			if e := wantError(t, got.err, providers.ClassBroken); !errors.Is(e, errCut) {
+			if e := wantError(t, got.err, providers.ClassBroken); !errors.Is(e, messages.ErrCut) {
 				t.Fatalf("%s cut at %d: %v", name, cut, e)
 			}
 			// A CR before the end may be all there is of a line end.
@@ -504,10 +515,10 @@ func checkGrammar(t *testing.T, text string, got result) {
 			if e.Data == nil {
 				continue
 			}
-			if err := json.Unmarshal(e.Data, &m); err != nil && kindOf(e.Name) != unknown {
+			if err := json.Unmarshal(e.Data, &m); err != nil && slices.Contains(eventNames, string(e.Name)) {
 				t.Fatalf("%q: %q came through: %v", text, e.Raw, err)
 			}
-			if kindOf(e.Name) == unknown {
+			if !slices.Contains(eventNames, string(e.Name)) {
 				continue
 			}
 			if m.Type != string(e.Name) {

@@ -5,6 +5,7 @@ import (
 
 	"anyproxy/internal/jsonscan"
 	"anyproxy/providers"
+	"anyproxy/providers/upstream"
 )
 
 // Thinking that another provider's format made carries no signature, and the
@@ -59,14 +60,14 @@ func withoutUnsigned(r *providers.Request, name []byte) ([]byte, bool) {
 // unsigned finds what is to be cut out of a request's messages: blocks, or the
 // whole message where nothing else is in it.
 func unsigned(b []byte) (cuts []jsonscan.Span) {
-	o, err := jsonscan.OpenObject(b, 0, maxDepth)
+	o, err := jsonscan.OpenObject(b, 0, upstream.MaxDepth)
 	for err == nil && o.Next() {
 		if !jsonscan.Is(o.Key, "messages") {
 			continue
 		}
 		cuts = cuts[:0]
 		list := elements{end: o.Val.Start}
-		a, err := jsonscan.OpenArray(b, o.Val.Start, maxDepth)
+		a, err := jsonscan.OpenArray(b, o.Val.Start, upstream.MaxDepth)
 		for err == nil && a.Next() {
 			inside, all := unsignedBlocks(b, a.Val)
 			list.next(a.Val)
@@ -82,14 +83,14 @@ func unsigned(b []byte) (cuts []jsonscan.Span) {
 
 // unsignedBlocks finds them in one message. all says that it has nothing else.
 func unsignedBlocks(b []byte, message jsonscan.Span) (cuts []jsonscan.Span, all bool) {
-	o, err := jsonscan.OpenObject(b, message.Start, maxDepth)
+	o, err := jsonscan.OpenObject(b, message.Start, upstream.MaxDepth)
 	for err == nil && o.Next() {
 		if !jsonscan.Is(o.Key, "content") {
 			continue
 		}
 		cuts, all = cuts[:0], true
 		list := elements{end: o.Val.Start}
-		a, err := jsonscan.OpenArray(b, o.Val.Start, maxDepth)
+		a, err := jsonscan.OpenArray(b, o.Val.Start, upstream.MaxDepth)
 		for err == nil && a.Next() {
 			list.next(a.Val)
 			if isUnsigned(b, a.Val) {
@@ -105,12 +106,12 @@ func unsignedBlocks(b []byte, message jsonscan.Span) (cuts []jsonscan.Span, all 
 
 func isUnsigned(b []byte, block jsonscan.Span) bool {
 	thinking, empty := false, false
-	o, err := jsonscan.OpenObject(b, block.Start, maxDepth)
+	o, err := jsonscan.OpenObject(b, block.Start, upstream.MaxDepth)
 	for err == nil && o.Next() {
-		switch string(name(o.Key)) {
-		case "type":
+		switch {
+		case jsonscan.Is(o.Key, "type"):
 			thinking = jsonscan.Is(o.Raw(), "thinking")
-		case "signature":
+		case jsonscan.Is(o.Key, "signature"):
 			empty = string(o.Raw()) == `""`
 		}
 	}

@@ -1,4 +1,4 @@
-package anthropic
+package messages
 
 import (
 	"bytes"
@@ -333,9 +333,9 @@ func count(raw []byte) int64 {
 	return max(0, n)
 }
 
-// isError reports whether b is an error in the shape of the Messages API:
+// IsError reports whether b is an error in the shape of the Messages API:
 // {"type":"error","error":{"type":…,"message":…}}.
-func isError(b []byte) bool {
+func IsError(b []byte) bool {
 	f, err := inspect(b)
 	if err != nil || kindOf(f.typ) != failure {
 		return false

@@ -1,4 +1,4 @@
-package anthropic
+package messages
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 	"anyproxy/providers/upstream"
 )
 
-var (
-	errCut    = errors.New("stream ended without message_stop")
-	errClosed = errors.New("answer is closed")
-)
+// ErrCut is a stream that ended without message_stop.
+var ErrCut = errors.New("stream ended without message_stop")
+
+var errClosed = errors.New("answer is closed")
 
 // A stream is a streamed answer: one read from the upstream makes one frame.
 type stream struct {
@@ -61,7 +61,7 @@ func (s *stream) Next() (providers.Frame, error) {
 // fill reads what is there.
 func (s *stream) fill() {
 	if s.err = s.Fill(); s.err == io.EOF {
-		s.err = s.Fail(providers.ClassBroken, errCut)
+		s.err = s.Fail(providers.ClassBroken, ErrCut)
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *stream) take(f *providers.Frame, e sse.Event, k kind, facts *facts) {
 	case blockStart:
 		s.generating = s.generating || !s.grammar.shown
 	case blockStop:
-		if s.grammar.seal == awaited {
+		if s.grammar.seal == awaited && s.answer.unsigned != nil {
 			s.answer.unsigned.Store(true)
 		}
 	case blockDelta:

@@ -1,4 +1,9 @@
-package anthropic
+// Package messages reads answers in the format of the Anthropic Messages API,
+// streamed or whole, whoever gives them: only whole events that follow the
+// grammar of a message stream get through, and only whole bodies.
+//
+// All that it returns belongs to one goroutine.
+package messages
 
 import (
 	"bytes"
@@ -20,11 +25,14 @@ const maxDepth = upstream.MaxDepth
 type answer struct {
 	upstream.Answer
 	endpoint providers.Endpoint
-	unsigned *atomic.Bool // the Provider's
+	unsigned *atomic.Bool // see Accept
 }
 
-// accept looks at the head of a response and makes a Stream or an Error of it.
-func accept(a answer, stream bool) (*providers.Stream, error) {
+// Accept looks at the head of an upstream's response to a request of the given
+// endpoint and makes a Stream or an Error of it. stream says that one was asked
+// for. unsigned, unless nil, is set when thinking comes without a signature.
+func Accept(res upstream.Answer, endpoint providers.Endpoint, stream bool, unsigned *atomic.Bool) (*providers.Stream, error) {
+	a := answer{res, endpoint, unsigned}
 	frames, err := a.frames(stream)
 	if err != nil {
 		a.Res.Body.Close()
@@ -60,7 +68,7 @@ func (a answer) refused() *providers.Error {
 	switch {
 	case left != nil:
 		return left
-	case isError(body), e.Class == providers.ClassInvalid && jsonscan.Valid(body, maxDepth) == nil:
+	case IsError(body), e.Class == providers.ClassInvalid && jsonscan.Valid(body, maxDepth) == nil:
 		// What is about the client's request reaches it as it is, whatever its shape.
 		e.Header, e.Body = upstream.EndToEnd(a.Res.Header), body
 	case e.Err == nil && len(body) > 0:
@@ -76,7 +84,7 @@ func (a answer) unstreamed() *providers.Error {
 	if err != nil {
 		return a.Fail(providers.ClassBroken, fmt.Errorf("read answer: %w", err))
 	}
-	if isError(body) {
+	if IsError(body) {
 		return a.told(body)
 	}
 	return a.Unusable("JSON instead of a stream")
@@ -89,7 +97,7 @@ func (a answer) told(body []byte) *providers.Error {
 	h := make(http.Header)
 	maps.Copy(h, upstream.EndToEnd(a.Res.Header))
 	h.Set("Content-Type", "application/json")
-	if body = a.Redact(body); isError(body) {
+	if body = a.Redact(body); IsError(body) {
 		e.Header, e.Body = h, bytes.Clone(body)
 	}
 	return e
