@@ -95,8 +95,9 @@ type Error struct {
 	// there was no answer fit for a client.
 	Header http.Header
 	Body   []byte
-	// Renewed is set when the provider's key was refused and its source gives
-	// another one by now: asking again may succeed.
+	// Renewed is set when asking again at once may succeed, as it will not be the
+	// same request: the provider's key was refused and its source gives another
+	// one by now, or the provider has learnt what the upstream does not take.
 	Renewed bool
 	Err     error // the cause, nil when Status says it all
 }

@@ -37,7 +37,8 @@ var arrows = []arrow{
 	{from: "internal/logging", ours: []string{"internal/redact", "metrics"}},
 	{from: "internal/noprobe", modules: []string{tea, lipgloss}, tests: []string{"tui", "internal/noprobe/ptytest"}},
 	{from: "internal/noprobe/ptytest", modules: []string{unix}, tests: []string{tea}},
-	{from: "internal/simulator", ours: []string{"internal/simulator/*", "internal/grammar"}, tests: []string{openai, openai + "/option"}},
+	{from: "internal/simulator", ours: []string{"internal/simulator/*", "internal/grammar"}, modules: []string{eventstream, eventstream + "/eventstreamapi"},
+		tests: []string{openai, openai + "/option", sdk + "/aws", sdk + "/aws/signer/v4"}},
 	{from: "internal/simulator/*", ours: []string{"internal/simulator", "internal/grammar"}},
 	{from: "internal/jsonscan", modules: []string{"golang.org/x/sys/cpu"}},
 	{from: "internal/*"},
@@ -45,8 +46,10 @@ var arrows = []arrow{
 	{from: "metrics"},
 	{from: "metrics/*", ours: []string{"metrics"}},
 	{from: "providers", ours: []string{"config"}},
-	{from: "providers/*", ours: []string{"providers", "config", "providers/sse", "providers/credential", "providers/ratelimit", "providers/upstream", "providers/messages", "providers/tokens", "internal/jsonscan", "internal/redact"},
-		tests: []string{"internal/grammar", openai}},
+	{from: "providers/bedrock", ours: shared, modules: []string{sdk + "/aws", sdk + "/config", sdk + "/credentials/ssocreds", sdk + "/credentials/stscreds",
+		sdk + "/service/bedrockruntime", sdk + "/service/bedrockruntime/types", sdk + "/service/sts",
+		smithy, smithy + "/auth/bearer", smithy + "/middleware", smithy + "/transport/http"}, tests: []string{eventstream}},
+	{from: "providers/*", ours: shared, tests: []string{"internal/grammar", openai}},
 	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "config", "proxy/*", "internal/jsonscan", "internal/redact"},
 		tests: []string{"providers/anthropic", "providers/credential"}},
 	{from: "proxy/routing", ours: []string{"metrics"}},
@@ -56,6 +59,10 @@ var arrows = []arrow{
 	{from: "e2e", ours: []string{"internal/simulator", "internal/shapes", "internal/grammar"}},
 }
 
+// shared is what the providers of all formats may use.
+var shared = []string{"providers", "config", "providers/sse", "providers/credential", "providers/ratelimit", "providers/upstream",
+	"providers/messages", "providers/tokens", "internal/jsonscan", "internal/redact"}
+
 const (
 	tea      = "github.com/charmbracelet/bubbletea"
 	lipgloss = "github.com/charmbracelet/lipgloss"
@@ -64,6 +71,10 @@ const (
 	unix     = "golang.org/x/sys/unix"
 	openai   = "github.com/openai/openai-go" // the oracle of what is sent in its format
 	goleak   = "go.uber.org/goleak"          // for every test
+
+	sdk         = "github.com/aws/aws-sdk-go-v2"
+	smithy      = "github.com/aws/smithy-go"
+	eventstream = sdk + "/aws/protocol/eventstream"
 )
 
 // source is one Go file.
@@ -98,6 +109,8 @@ func TestArrowsCatchWrongEdges(t *testing.T) {
 		{"providers/provider.go", "anyproxy/metrics"},
 		{"providers/openai/openai.go", "anyproxy/providers/anthropic"},
 		{"providers/anthropic/anthropic.go", "gopkg.in/yaml.v3"},
+		{"providers/anthropic/anthropic.go", "github.com/aws/aws-sdk-go-v2/aws"},
+		{"internal/cli/build.go", "github.com/aws/aws-sdk-go-v2/config"},
 		{"tui/model.go", "anyproxy/proxy"},
 		{"proxy/server.go", "anyproxy/providers/credential"},
 		{"metrics/ledger/ledger.go", "anyproxy/metrics/prom"},

@@ -1,0 +1,200 @@
+// Package bedrock speaks to Claude on AWS Bedrock.
+//
+// A request is the client's own but for what Bedrock calls otherwise or does
+// not know; the SDK finds the endpoint, signs and sends it. An answer is
+// unpacked into the one that the Messages API would have given, and checked by
+// the same code: events out of the frames of an event stream, exceptions into
+// errors of the API.
+//
+// What a model refuses that no request needs, betas and fields, is learnt and
+// left out from then on. A Provider is safe for concurrent use.
+package bedrock
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"anyproxy/config"
+	"anyproxy/internal/jsonscan"
+	"anyproxy/internal/redact"
+	"anyproxy/providers"
+	"anyproxy/providers/credential"
+	"anyproxy/providers/messages"
+	"anyproxy/providers/upstream"
+)
+
+// Provider is one configured account in one region.
+type Provider struct {
+	*upstream.Client
+	account account
+	learnt  knowledge
+}
+
+var _ providers.Provider = (*Provider)(nil)
+
+// New prepares a provider; no connection is made yet. key is a Bedrock API key
+// where cfg.Auth is bearer, and not used elsewhere. It refuses a certificate
+// file or a pin that it cannot use; AWS settings that cannot be read are Check's
+// to tell, and every Send's.
+func New(cfg config.Provider, key credential.Source) (*Provider, error) {
+	signed := cfg
+	if cfg.Auth != config.AuthBearer {
+		signed.Auth = config.AuthNone // no key of ours, the SDK signs
+	}
+	client, err := upstream.New(signed, key)
+	if err != nil {
+		return nil, err
+	}
+	return &Provider{Client: client, account: account{cfg: cfg}}, nil
+}
+
+// Check looks for the AWS credentials, and says what is wrong with them. It
+// takes as long as ctx allows.
+func (p *Provider) Check(ctx context.Context) error {
+	s, err := p.account.session(ctx)
+	if err == nil {
+		_, err = s.retrieve(ctx)
+	}
+	if err != nil {
+		return errors.New(forOperators(err.Error()))
+	}
+	return nil
+}
+
+// Send makes one attempt.
+func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.Stream, error) {
+	x, err := p.Begin(ctx, r.Model)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{p: p, Exchange: x, ctx: ctx, req: r}
+	if err := c.prepare(); err != nil {
+		return nil, err
+	}
+	res, err := c.invoke()
+	if err != nil {
+		return nil, err
+	}
+	return c.accept(res)
+}
+
+// A call is one attempt.
+type call struct {
+	*upstream.Exchange
+	p   *Provider
+	ctx context.Context
+	req *providers.Request
+
+	session  *session
+	signed   aws.Credentials // what signs the request
+	model    string          // Bedrock's name of it
+	plan     plan
+	body     []byte
+	degraded []string
+}
+
+// prepare gets the credentials and puts the request as Bedrock wants it.
+func (c *call) prepare() (err error) {
+	if c.session, err = c.p.account.session(c.ctx); err == nil {
+		c.signed, err = c.session.retrieve(c.ctx)
+	}
+	if err != nil {
+		return c.Fail(providers.ClassCredential, errors.New(forOperators(err.Error())))
+	}
+	c.model = modelID(c.req.Model, c.session.region)
+	if c.req.Endpoint == providers.CountTokens {
+		if id := foundationID(c.model); id != "" {
+			c.model = id
+		}
+	}
+	body := bytes.TrimLeft(c.req.Body.Bytes(), " \t\r\n")
+	if err := jsonscan.Valid(body, upstream.MaxDepth); err != nil || body[0] != '{' {
+		e := c.Fail(providers.ClassInvalid, errors.New("request body is no JSON object"))
+		e.Status = http.StatusBadRequest
+		return e
+	}
+	c.plan = c.p.learnt.plan(c.model, c.req.Header, body)
+	c.convert(body)
+	return nil
+}
+
+// convert makes Bedrock's body of the client's.
+func (c *call) convert(body []byte) {
+	c.degraded = slices.Clone(c.plan.lost)
+	cut := func(name string) {
+		if !slices.Contains(ours, name) && !slices.Contains(c.degraded, name) && !slices.Contains(scopes, name) {
+			c.degraded = append(c.degraded, name)
+		}
+	}
+	head := append(make([]byte, 0, len(body)+256), '{')
+	head = append(head, version...)
+	if len(c.plan.betas) > 0 {
+		betas, _ := json.Marshal(c.plan.betas) // strings always marshal
+		head = append(append(head, `,"anthropic_beta":`...), betas...)
+	}
+	if c.req.Endpoint == providers.CountTokens && member(body, "max_tokens") == nil {
+		head = append(head, `,"max_tokens":1`...) // the format needs one
+	}
+	begin := len(head)
+	head = edit(head, body, cuts(c.plan.cut...), cut)
+	if head[begin+1] == '}' {
+		head[begin] = ' '
+	} else {
+		head[begin] = ','
+	}
+	c.body = head
+}
+
+// accept makes of Bedrock's answer the Messages API's, and has that checked.
+func (c *call) accept(res *http.Response) (*providers.Stream, error) {
+	var said string
+	var unpacked *events
+	switch {
+	case res.StatusCode >= 400:
+		said = translated(res, redact.New(c.signed.SecretAccessKey, c.signed.SessionToken, c.Key.Reveal()))
+	case upstream.ContentType(res.Header) == eventStream:
+		unpacked = &events{body: res.Body}
+		res.Body = unpacked
+		res.Header.Set("Content-Type", "text/event-stream")
+	case c.req.Endpoint == providers.CountTokens:
+		counted(res)
+	}
+	withoutAWS(res.Header)
+	s, err := messages.Accept(c.Take(res), c.req.Endpoint, c.req.Stream, nil)
+	if err != nil {
+		return nil, c.refused(err, said)
+	}
+	c.p.learnt.proven(c.model, c.plan)
+	s.Degraded = c.degraded
+	if unpacked != nil {
+		s.Frames = &metered{Frames: s.Frames, events: unpacked}
+	}
+	return s, nil
+}
+
+// refused completes a failure: with what AWS said to the operator, and with
+// whether another attempt would be another request.
+func (c *call) refused(err error, said string) error {
+	var e *providers.Error
+	if !errors.As(err, &e) || said == "" {
+		return err
+	}
+	e.Err = errors.New(said)
+	switch {
+	case c.req.Endpoint == providers.CountTokens && uncounted(said):
+		// As from an upstream without that endpoint: whatever the account may
+		// not, it may send messages.
+		e.Class, e.Status, e.Body = providers.ClassInvalid, http.StatusNotFound, errorBody(http.StatusNotFound, said)
+	case e.Class == providers.ClassCredential:
+		e.Renewed = e.Renewed || c.p.account.renew(c.ctx, c.session, c.signed)
+	case e.Class == providers.ClassInvalid:
+		e.Renewed = c.p.learnt.refused(c.model, c.plan, said)
+	}
+	return e
+}

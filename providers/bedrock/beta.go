@@ -1,0 +1,260 @@
+package bedrock
+
+import (
+	"bytes"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"anyproxy/internal/jsonscan"
+	"anyproxy/providers/upstream"
+)
+
+// accepted are the betas that Bedrock knows, by the client's name, with its
+// own. It answers any other with 400 "invalid beta flag", and models differ in
+// what they take, so this is where learning starts. Sources:
+// docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html,
+// as listed in github.com/coder/aibridge intercept/messages/base.go; a test
+// flag by flag in github.com/router-for-me/CLIProxyAPI/issues/4750; and
+// litellm/anthropic_beta_headers_config.json of github.com/BerriAI/litellm.
+var accepted = map[string]string{
+	"computer-use-2024-10-22":                   "computer-use-2024-10-22",
+	"computer-use-2025-01-24":                   "computer-use-2025-01-24",
+	"computer-use-2025-11-24":                   "computer-use-2025-11-24",
+	"token-efficient-tools-2025-02-19":          "token-efficient-tools-2025-02-19",
+	"interleaved-thinking-2025-05-14":           "interleaved-thinking-2025-05-14",
+	"output-128k-2025-02-19":                    "output-128k-2025-02-19",
+	"dev-full-thinking-2025-05-14":              "dev-full-thinking-2025-05-14",
+	"context-1m-2025-08-07":                     "context-1m-2025-08-07",
+	"context-management-2025-06-27":             "context-management-2025-06-27",
+	"compact-2026-01-12":                        "compact-2026-01-12",
+	"effort-2025-11-24":                         "effort-2025-11-24",
+	"fine-grained-tool-streaming-2025-05-14":    "fine-grained-tool-streaming-2025-05-14",
+	"structured-outputs-2025-12-15":             "structured-outputs-2025-12-15",
+	"tool-search-tool-2025-10-19":               "tool-search-tool-2025-10-19",
+	"tool-examples-2025-10-29":                  "tool-examples-2025-10-29",
+	"advanced-tool-use-2025-11-20":              "tool-search-tool-2025-10-19",
+	"thinking-binding-controls-2026-08-01":      "thinking-binding-controls-2026-08-01",
+	"thinking-display-updates-2026-08-18":       "thinking-display-updates-2026-08-18",
+	"mid-conversation-tool-changes-2026-07-01":  "mid-conversation-tool-changes-2026-07-01",
+	"mid-conversation-output-config-2026-07-01": "mid-conversation-output-config-2026-07-01",
+	"dangerous-tool-use-2026-09-03":             "dangerous-tool-use-2026-09-03",
+}
+
+// silent are betas whose loss costs nothing: they name the client, its login,
+// or what works on Bedrock without them.
+var silent = []string{"claude-code-20250219", "oauth-2025-04-20", "extended-cache-ttl-2025-04-11",
+	"prompt-caching-2024-07-31", "prompt-caching-scope-2026-01-05"}
+
+// paired are fields of the body that come with betas: where the client sent one
+// of these and Bedrock is sent none, the field goes too.
+var paired = []struct {
+	field string
+	betas []string // beginnings of names
+}{
+	{"context_management", []string{"context-management-", "compact-"}},
+	{"output_config", []string{"effort-", "structured-outputs-"}},
+	{"output_format", []string{"structured-outputs-"}},
+	{"tools.*.defer_loading", []string{"advanced-tool-use-", "tool-search-tool-"}},
+	{"tools.*.input_examples", []string{"advanced-tool-use-", "tool-examples-"}},
+	{"tools.*.eager_input_streaming", []string{"fine-grained-tool-streaming-"}},
+	{"mcp_servers", []string{"mcp-client-"}},
+	{"speed", []string{"fast-mode-"}},
+}
+
+// ours are fields that say what a path or a header says on Bedrock.
+var ours = []string{"model", "stream", "anthropic_version", "anthropic_beta"}
+
+// foreign are fields that Bedrock never takes
+// (github.com/coder/aibridge intercept/messages/base.go).
+var foreign = []string{"container", "inference_geo", "service_tier", "mcp_servers", "speed"}
+
+// optional are fields that some models refuse and none needs.
+var optional = []string{
+	"context_management", "output_config", "output_config.effort", "output_config.format", "output_format", "metadata",
+	"cache_control", "thinking.display", "tools.*.defer_loading", "tools.*.input_examples", "tools.*.allowed_callers",
+	"tools.*.eager_input_streaming", "tools.*.strict",
+}
+
+// scopes is where cache_control.scope may stand. Bedrock shares no cache
+// between accounts and refuses it.
+var scopes = []string{
+	"cache_control.scope", "system.*.cache_control.scope", "tools.*.cache_control.scope",
+	"messages.*.content.*.cache_control.scope", "messages.*.content.*.content.*.cache_control.scope",
+}
+
+// A plan is how a request is put to a model.
+type plan struct {
+	betas []string // Bedrock's names
+	cut   []string // paths in the body
+	lost  []string // betas that were left out and are missed
+}
+
+// knowledge is what the models of one account have taught about themselves.
+type knowledge struct {
+	mu     sync.Mutex
+	models map[string]*lessons // guarded by mu, and all in it
+}
+
+// lessons of one model: of betas by Bedrock's names, of fields by their paths.
+type lessons struct {
+	proven, refused map[string]bool
+}
+
+// maxModels bounds knowledge: names of models may be the clients'.
+const maxModels = 256
+
+// ofLocked gives the lessons of a model.
+func (k *knowledge) ofLocked(model string) *lessons {
+	l := k.models[model]
+	if l == nil {
+		if k.models == nil || len(k.models) >= maxModels {
+			k.models = map[string]*lessons{}
+		}
+		l = &lessons{proven: map[string]bool{}, refused: map[string]bool{}}
+		k.models[model] = l
+	}
+	return l
+}
+
+// plan decides which of a request's betas and fields the model is sent.
+func (k *knowledge) plan(model string, header http.Header, body []byte) plan {
+	k.mu.Lock()
+	refused := maps.Clone(k.ofLocked(model).refused)
+	k.mu.Unlock()
+	p := plan{cut: slices.Concat(ours, foreign)}
+	var asked, kept []string
+	for _, beta := range betasOf(header, body) {
+		asked = append(asked, beta)
+		switch name := accepted[beta]; {
+		case name != "" && !refused[name]:
+			kept = append(kept, beta)
+			p.ask(name, body)
+		case !slices.Contains(silent, beta):
+			p.lost = append(p.lost, beta)
+		}
+	}
+	for _, pair := range paired {
+		if anyBegins(asked, pair.betas) && !anyBegins(kept, pair.betas) {
+			p.cut = append(p.cut, pair.field)
+		}
+	}
+	for _, field := range optional {
+		if refused[field] {
+			p.cut = append(p.cut, field)
+		}
+	}
+	if bytes.Contains(body, []byte(`"scope"`)) {
+		p.cut = append(p.cut, scopes...)
+	}
+	return p
+}
+
+// ask adds a beta once. Claude Code names the one for the search of tools also
+// where it has none to search, and not all models know it.
+func (p *plan) ask(beta string, body []byte) {
+	if beta == "tool-search-tool-2025-10-19" && !bytes.Contains(body, []byte(`"defer_loading"`)) && !bytes.Contains(body, []byte(`"tool_search_tool_`)) {
+		return
+	}
+	if !slices.Contains(p.betas, beta) {
+		p.betas = append(p.betas, beta)
+	}
+}
+
+// betasOf are the betas that the client names, in its headers and its body.
+func betasOf(header http.Header, body []byte) (betas []string) {
+	for _, line := range header["Anthropic-Beta"] {
+		for beta := range strings.SplitSeq(line, ",") {
+			if beta = strings.TrimSpace(beta); beta != "" {
+				betas = append(betas, beta)
+			}
+		}
+	}
+	a, err := jsonscan.OpenArray(member(body, "anthropic_beta"), 0, upstream.MaxDepth)
+	for err == nil && a.Next() {
+		if beta, ok := jsonscan.Unquote(a.Raw()); ok {
+			betas = append(betas, beta)
+		}
+	}
+	return betas
+}
+
+func anyBegins(names, prefixes []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	})
+}
+
+// proven learns from an answer: the model takes what it was asked for.
+func (k *knowledge) proven(model string, p plan) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.ofLocked(model)
+	for _, beta := range p.betas {
+		l.proven[beta] = true
+	}
+}
+
+// extraInputs is how the API names a field that it does not know.
+var extraInputs = regexp.MustCompile(`([A-Za-z0-9_.-]+): Extra inputs are not permitted`)
+
+// refused learns from a refusal what to leave out from now on. It reports
+// whether that makes another request of this one.
+func (k *knowledge) refused(model string, p plan, message string) bool {
+	var lessons []string
+	for _, m := range extraInputs.FindAllStringSubmatch(message, -1) {
+		if field := optionalField(m[1]); field != "" && !slices.Contains(p.cut, field) {
+			lessons = append(lessons, field)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.ofLocked(model)
+	if strings.Contains(strings.ToLower(message), "invalid beta flag") {
+		lessons = append(lessons, l.suspects(p.betas, message)...)
+	}
+	for _, lesson := range lessons {
+		l.refused[lesson] = true
+	}
+	return len(lessons) > 0
+}
+
+// suspects are the betas that a refusal may mean: those that it names, else
+// those that the model has not taken before, else all.
+func (l *lessons) suspects(betas []string, message string) []string {
+	var named, unproven []string
+	for _, beta := range betas {
+		if strings.Contains(message, beta) {
+			named = append(named, beta)
+		}
+		if !l.proven[beta] {
+			unproven = append(unproven, beta)
+		}
+	}
+	switch {
+	case len(named) > 0:
+		return named
+	case len(unproven) > 0:
+		return unproven
+	default:
+		return betas
+	}
+}
+
+// optionalField is the optional field that a refusal's path means, "" when it
+// means none. Such a path has the numbers of elements in it, and the kinds of
+// values: tools.3.custom.defer_loading.
+func optionalField(path string) string {
+	first, _, _ := strings.Cut(path, ".")
+	last := path[strings.LastIndexByte(path, '.')+1:]
+	for _, field := range optional {
+		f, _, _ := strings.Cut(field, ".")
+		if f == first && field[strings.LastIndexByte(field, '.')+1:] == last {
+			return field
+		}
+	}
+	return ""
+}
