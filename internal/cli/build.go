@@ -136,7 +136,7 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 	err := b.fill(ctx, &w, before, getenv)
 	if err == nil && len(w.Providers) == 0 {
 		err = hinted(errors.New("no configured provider can be used: "+strings.Join(b.warnings, "; ")),
-			"configure at least one provider of type anthropic or openai")
+			"configure at least one provider")
 	}
 	if err != nil {
 		b.close(before)
@@ -154,11 +154,6 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 // fill makes what the wiring needs.
 func (b *built) fill(ctx context.Context, w *proxy.Wiring, before *built, getenv func(string) string) error {
 	for _, p := range w.Config.Providers {
-		if p.Type == config.Bedrock {
-			b.unusable[p.Name] = fmt.Sprintf("this version does not speak the %s format", p.Type)
-			b.warnings = append(b.warnings, fmt.Sprintf("provider %s is left out: %s", p.Name, b.unusable[p.Name]))
-			continue
-		}
 		i, err := b.instance(ctx, p, modelsOf(w.Config, p), before.instances[p.Name], getenv)
 		if err != nil {
 			return fmt.Errorf("provider %s: %w", p.Name, err)
@@ -190,6 +185,9 @@ func (b *built) instance(ctx context.Context, p config.Provider, models []config
 	if before != nil && before.config.Equal(p) && before.ca == i.ca && reflect.DeepEqual(before.models, models) {
 		return before, nil
 	}
+	if p.Type == config.Bedrock {
+		p = withExportedKey(p, getenv)
+	}
 	var key credential.Source
 	if p.APIKey.Kind != config.SecretNone {
 		var err error
@@ -206,9 +204,12 @@ func (b *built) instance(ctx context.Context, p config.Provider, models []config
 		i.secrets = append(i.secrets, v.Reveal())
 	}
 	var err error
-	if p.Type == config.OpenAI {
+	switch p.Type {
+	case config.OpenAI:
 		i.impl, err = openai.New(p, models, key)
-	} else {
+	case config.Bedrock:
+		i.impl, err = b.bedrock(ctx, p, key, getenv)
+	default:
 		i.impl, err = anthropic.New(p, key)
 	}
 	return i, err

@@ -103,7 +103,7 @@ func (d *demo) configText(e edition) string {
 	var b strings.Builder
 	b.WriteString("# The configuration of anyproxy -demo. Save a change: the dashboard shows it and asks.\n\nproviders:\n")
 	for _, p := range d.day.Providers {
-		fmt.Fprintf(&b, "  %s:\n    type: %s\n    endpoint: %s\n    apiKey: %s\n", p.Name, formatOf(p), p.URL, simulatedKey)
+		fmt.Fprintf(&b, "  %s:\n    type: %s\n    endpoint: %s\n    apiKey: %s\n%s", p.Name, p.Type, p.URL, simulatedKey, regionOf(p))
 		if prices[p.Name] == "" {
 			b.WriteString("    billing: subscription\n")
 		}
@@ -140,7 +140,10 @@ func (d *demo) load(f flags, getenv func(string) string) (*config.Document, erro
 	return doc, err
 }
 
-const simulatedKey = "simulated-key"
+const (
+	simulatedKey    = "simulated-key"
+	simulatedRegion = "us-west-2"
+)
 
 // simulate puts simulated upstreams in the place of a file's providers: their
 // keys and endpoints are not used, so that a configuration can be tried without
@@ -149,17 +152,19 @@ func (d *demo) simulate(c *config.Config) {
 	for i := range c.Providers {
 		p := &c.Providers[i]
 		stand := d.day.Providers[i%len(d.day.Providers)]
-		p.Type, p.Endpoint, p.APIVersion = formatOf(stand), stand.URL, ""
-		p.Auth, p.APIKey = config.AuthAPIKey, config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(simulatedKey)}
+		p.Type, p.Endpoint, p.APIVersion = config.ProviderType(stand.Type), stand.URL, ""
+		p.Region, p.Profile, p.RoleARN = simulatedRegion, "", ""
+		p.Auth, p.APIKey = config.AuthBearer, config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(simulatedKey)}
 		p.TLS, p.HTTP2, p.Headers = config.TLS{}, false, nil
 	}
 }
 
-func formatOf(p simulator.DayProvider) config.ProviderType {
-	if p.OpenAI {
-		return config.OpenAI
+// regionOf is the key that a provider of type bedrock needs besides.
+func regionOf(p simulator.DayProvider) string {
+	if p.Type == string(config.Bedrock) {
+		return "    region: " + simulatedRegion + "\n"
 	}
-	return config.Anthropic
+	return ""
 }
 
 // anyValue stands in for the environment of a simulated configuration: whatever

@@ -40,10 +40,9 @@ func (u *Upstream) route(w http.ResponseWriter, r *http.Request, rec *Received, 
 }
 
 func (u *Upstream) answer(w http.ResponseWriter, r *http.Request, rec *Received, requestID string) {
-	a := u.script(int(u.asked.Add(1))-1, rec)
 	ask := rec.Ask()
-	m := newMessage(&a, ask.Model, len(rec.Body))
-	x := exchange{w: w, ctx: r.Context(), began: rec.Time, faults: append([]Fault(nil), a.Faults...)}
+	a, x := u.begun(w, r, rec)
+	m := newMessage(a, ask.Model, len(rec.Body))
 	x.refuse = func(w http.ResponseWriter, reply Reply) { writeReply(w, reply, requestID) }
 	x.event = errorEvent
 	if ask.Stream {

@@ -147,31 +147,32 @@ func (m *message) whole() (iter.Seq2[Step, []byte], int) {
 func (m *message) stream() iter.Seq2[Step, []byte] {
 	return func(yield func(Step, []byte) bool) {
 		for s := range m.answer.Steps() {
-			if !yield(s, m.event(s)) {
+			if !yield(s, sse(m.event(s))) {
 				return
 			}
 		}
 	}
 }
 
-func (m *message) event(s Step) []byte {
+// event is the name and the data of the event that a step is.
+func (m *message) event(s Step) (name string, data any) {
 	switch s.Kind {
 	case StepStart:
-		return sse("message_start", startEvent{"message_start", m.start})
+		return "message_start", startEvent{"message_start", m.start}
 	case StepPing:
-		return sse("ping", bareEvent{"ping"})
+		return "ping", bareEvent{"ping"}
 	case StepBlockStart:
-		return sse("content_block_start", blockStartEvent{"content_block_start", s.Block, emptied(m.blocks[s.Block])})
+		return "content_block_start", blockStartEvent{"content_block_start", s.Block, emptied(m.blocks[s.Block])}
 	case StepBlockStop:
-		return sse("content_block_stop", blockStopEvent{"content_block_stop", s.Block})
+		return "content_block_stop", blockStopEvent{"content_block_stop", s.Block}
 	case StepFinish:
 		u := m.start.Usage
 		u.Output, u.ServiceTier = m.answer.output(), ""
-		return sse("message_delta", finishEvent{"message_delta", finishBody{StopReason: m.answer.stopReason()}, u})
+		return "message_delta", finishEvent{"message_delta", finishBody{StopReason: m.answer.stopReason()}, u}
 	case StepStop:
-		return sse("message_stop", bareEvent{"message_stop"})
+		return "message_stop", bareEvent{"message_stop"}
 	default:
-		return sse("content_block_delta", deltaEvent{"content_block_delta", s.Block, deltaOf(s)})
+		return "content_block_delta", deltaEvent{"content_block_delta", s.Block, deltaOf(s)}
 	}
 }
 

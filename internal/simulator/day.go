@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -20,10 +21,10 @@ type Day struct {
 // DayProvider is what a configuration needs to know of one upstream.
 type DayProvider struct {
 	Name   string
+	Type   string // of a provider, in a configuration
 	URL    string
 	Weight float64
 	Tier   int
-	OpenAI bool // it speaks the OpenAI format
 }
 
 // DayOptions of a Day.
@@ -48,7 +49,7 @@ func StartDay(ctx context.Context, o DayOptions) (*Day, error) {
 			return nil, fmt.Errorf("start provider %s: %w", c.name, err)
 		}
 		d.upstreams = append(d.upstreams, u)
-		d.Providers = append(d.Providers, DayProvider{Name: c.name, URL: u.URL(), Weight: c.weight, Tier: c.tier, OpenAI: c.dialect != nil})
+		d.Providers = append(d.Providers, DayProvider{Name: c.name, Type: cmp.Or(c.speaks, "anthropic"), URL: u.URL(), Weight: c.weight, Tier: c.tier})
 	}
 	return d, nil
 }
@@ -63,13 +64,14 @@ func (d *Day) Close() {
 // character is how an upstream behaves.
 type character struct {
 	name     string
+	speaks   string // a provider's type; "" = anthropic
 	weight   float64
 	tier     int
 	rate     float64       // tokens per second, around which it drifts
 	drift    time.Duration // of one swing
 	ttft     time.Duration // shortest; up to twice as long
 	episodes []episode
-	dialect  *Dialect // nil = the Anthropic format
+	dialect  *Dialect // of a provider of type openai
 }
 
 // episode is a stretch of a cycle in which something happens.
@@ -95,12 +97,16 @@ var characters = []character{
 		},
 	},
 	{
-		name: "openrouter", weight: 2, tier: 1, rate: 60, drift: 61 * time.Second, ttft: 700 * time.Millisecond,
+		name: "openrouter", speaks: "openai", weight: 2, tier: 1, rate: 60, drift: 61 * time.Second, ttft: 700 * time.Millisecond,
 		dialect: &Dialect{Comments: true, Reasoning: true},
 		episodes: []episode{
 			{from: 25 * time.Second, to: 40 * time.Second, times: 1, fault: fixed(ErrorAt(Events(1), 529, "Overloaded"))},
 			{from: 100 * time.Second, to: 118 * time.Second, times: 1, fault: fixed(Fault{Kind: Break, At: Deltas(3)})},
 		},
+	},
+	{
+		name: "bedrock", speaks: "bedrock", weight: 2, tier: 1, rate: 45, drift: 53 * time.Second, ttft: 900 * time.Millisecond,
+		episodes: []episode{{from: 15 * time.Second, to: 24 * time.Second, fault: fixed(RateLimited(0))}},
 	},
 	{
 		name: "local", weight: 1, tier: 1, rate: 38, drift: 73 * time.Second, ttft: 250 * time.Millisecond,

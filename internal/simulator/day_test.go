@@ -116,15 +116,15 @@ func TestDayServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if len(d.Providers) != 4 {
+	if len(d.Providers) != len(characters) {
 		t.Fatalf("providers %+v", d.Providers)
 	}
 	for _, p := range d.Providers {
-		if p.Name == "" || p.Weight <= 0 || p.Tier < 1 {
+		if p.Name == "" || p.Type == "" || p.Weight <= 0 || p.Tier < 1 {
 			t.Errorf("provider %+v", p)
 		}
 		method, path := "HEAD", "/"
-		if p.OpenAI {
+		if p.Type == "openai" {
 			method, path = "POST", "/v1/chat/completions"
 		}
 		if res, _, err := ask(t, method, p.URL+path, unstreamed); err != nil || res.StatusCode != http.StatusOK {

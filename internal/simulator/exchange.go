@@ -32,6 +32,12 @@ type exchange struct {
 	rendering
 }
 
+// begun asks the script for the answer to a request and begins to give it.
+func (u *Upstream) begun(w http.ResponseWriter, r *http.Request, rec *Received) (*Answer, exchange) {
+	a := u.script(int(u.asked.Add(1))-1, rec)
+	return &a, exchange{w: w, ctx: r.Context(), began: rec.Time, faults: slices.Clone(a.Faults)}
+}
+
 func (x *exchange) serve() {
 	if x.beforeHeaders() {
 		return

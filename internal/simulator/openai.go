@@ -35,9 +35,8 @@ func (u *Upstream) routeOpenAI(w http.ResponseWriter, r *http.Request, rec *Rece
 }
 
 func (u *Upstream) complete(w http.ResponseWriter, r *http.Request, rec *Received) {
-	a := u.script(int(u.asked.Add(1))-1, rec)
-	c := newCompletion(&a, u.dialect, rec)
-	x := exchange{w: w, ctx: r.Context(), began: rec.Time, faults: append([]Fault(nil), a.Faults...)}
+	a, x := u.begun(w, r, rec)
+	c := newCompletion(a, u.dialect, rec)
 	x.refuse = u.writeOpenAI
 	x.event = func(reply Reply) []byte { return u.dialect.data(u.dialect.failure(reply)) }
 	if rec.Ask().Stream {

@@ -1,11 +1,13 @@
-// Package simulator has upstreams that speak the Anthropic Messages API, or the
-// OpenAI format in any dialect, over real loopback HTTP and answer by a script, also wrongly: slow, limited,
-// broken in the middle, or not HTTP at all.
+// Package simulator has upstreams that speak the Anthropic Messages API,
+// Bedrock's way of it, or the OpenAI format in any dialect, over real loopback
+// HTTP and answer by a script, also wrongly: slow, limited, broken in the
+// middle, or not HTTP at all.
 //
 // A Script picks an Answer for each request. An Answer says what is told, at
 // which pace, and what goes wrong with it, in no wire format; Answer.Steps is
-// its timetable. A front (anthropic.go, openai.go) knows the wire format, the
-// exchange and the player send its bytes at their times and let the faults strike.
+// its timetable. A front (anthropic.go, bedrock.go, openai.go) knows a wire
+// format, the exchange and the player send its bytes at their times and let the
+// faults strike.
 //
 // Conversation is the script for the real Claude Code, Day a set of providers
 // whose fortunes change with time. The sub-package sessions has simulated
@@ -31,7 +33,8 @@ type Options struct {
 	Script Script   // default Conversation(Answer{})
 	Keep   int      // how many of the newest requests are recorded; 0 = 1000, negative = none
 	Models []string // what GET /v1/models names; default three of Claude's
-	OpenAI *Dialect // speak the OpenAI format in this way; nil = the Anthropic one
+	OpenAI *Dialect // speak the OpenAI format in this way; nil = the Anthropic one, and Bedrock's
+	AWS    *AWS     // checks requests to Bedrock's paths; nil takes any bearer token there
 }
 
 const defaultKeep = 1000
@@ -44,6 +47,7 @@ type Upstream struct {
 	script  Script
 	models  []string
 	dialect *Dialect // nil = the Anthropic format
+	aws     *AWS
 	url     string
 	server  *http.Server
 	cancel  context.CancelFunc
@@ -63,7 +67,7 @@ func Start(ctx context.Context, o Options) (*Upstream, error) {
 		return nil, fmt.Errorf("start upstream: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	u := &Upstream{script: o.Script, models: o.Models, dialect: o.OpenAI, url: "http://" + listener.Addr().String(), cancel: cancel}
+	u := &Upstream{script: o.Script, models: o.Models, dialect: o.OpenAI, aws: o.AWS, url: "http://" + listener.Addr().String(), cancel: cancel}
 	if u.script == nil {
 		u.script = Conversation(Answer{})
 	}
@@ -127,7 +131,9 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	rec.Body = body
 	ask, route := readAsk, u.route
-	if u.dialect != nil {
+	if b, ok := bedrockPath(r); ok {
+		ask, route = b.ask, u.routeBedrock(b)
+	} else if u.dialect != nil {
 		ask, route = readChat, u.routeOpenAI
 	}
 	rec.ask = sync.OnceValue(func() Ask { return ask(body) })
