@@ -62,10 +62,10 @@ func (s *Server) reason(e *providers.Error) string {
 	if e.RetryAfter > 0 {
 		text += fmt.Sprintf(", retry after %s", e.RetryAfter.Round(time.Second))
 	}
-	if m := upstreamMessage(e.Body); m != "" {
-		text += ": " + m
-	} else if e.Err != nil {
+	if e.Err != nil { // where both are set this is the fuller one
 		text += ": " + e.Err.Error()
+	} else if m := upstreamMessage(e.Body); m != "" {
+		text += ": " + m
 	}
 	return s.redact.String(text)
 }
