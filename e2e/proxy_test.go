@@ -38,7 +38,7 @@ func startUpstream(t *testing.T, script simulator.Script) *simulator.Upstream {
 func upstreamKey(provider string) string { return "e2e-upstream-key-" + provider }
 
 // startProxy runs anyproxy with provider "first" in tier 1 and "second" in
-// tier 2, and returns its URL. When the test ends it must stop cleanly.
+// tier 2, and returns its URL.
 func startProxy(t *testing.T, first, second string) string {
 	t.Helper()
 	return startConfigured(t, fmt.Sprintf(`providers:
@@ -50,8 +50,10 @@ models:
 `, first, upstreamKey("first"), second, upstreamKey("second")))
 }
 
-// startConfigured runs anyproxy with the given providers and models.
-func startConfigured(t *testing.T, text string) string {
+// startConfigured runs anyproxy with the given providers and models, and with
+// env besides the little that all get, and returns its URL. When the test ends
+// it must stop cleanly.
+func startConfigured(t *testing.T, text string, env ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yaml")
@@ -60,7 +62,7 @@ func startConfigured(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(binary, "-config", config, "-log-file", filepath.Join(dir, "requests.jsonl"))
-	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "LOG_LEVEL=DEBUG"}
+	cmd.Env = append([]string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "LOG_LEVEL=DEBUG"}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out := &listening{found: make(chan string, 1)}
 	cmd.Stdout, cmd.Stderr = out, out
