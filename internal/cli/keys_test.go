@@ -249,12 +249,9 @@ func priceCase(key string) keyCase {
 // that a start names as having no effect, and those of formats that it leaves
 // out.
 var ineffective = map[string]string{
-	"providers.*.region":  "endpoint: A, apiKey: upstream-key-of-a|type: bedrock, region: us-west-2",
-	"providers.*.profile": "endpoint: A, apiKey: upstream-key-of-a|type: bedrock, profile: work",
-	"providers.*.roleArn": "endpoint: A, apiKey: upstream-key-of-a|type: bedrock, region: us-west-2, roleArn: x",
-	"models[].thinking":   "provider: a|provider: a, thinking: true",
-	"alerts":              "retry:|alerts: {fallbackRate: 0.1, p95Latency: 5s}\nretry:",
-	"state":               "retry:|state: {keepDays: 3}\nretry:",
+	"models[].thinking": "provider: a|provider: a, thinking: true",
+	"alerts":            "retry:|alerts: {fallbackRate: 0.1, p95Latency: 5s}\nretry:",
+	"state":             "retry:|state: {keepDays: 3}\nretry:",
 }
 
 // TestEveryKeyTakesEffect changes each key once on a running proxy and looks at
