@@ -236,6 +236,42 @@ func TestWithoutATerminalAChangeWaits(t *testing.T) {
 	}
 }
 
+func TestARejectedChangeIsAskedAboutWhenItIsSavedAgain(t *testing.T) {
+	file := configFile(t, "", upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good)))
+	v := live(t, "-config", file, "-watch", anyPort)
+	edit(t, file, "tier: 1", "tier: 3")
+	r := v.review(t, nil)
+	if err := v.Reject(r.Hash); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, file, "tier: 3", "tier: 3")
+	if again := v.review(t, r); again.Hash != r.Hash {
+		t.Errorf("another file is asked about: %+v", again)
+	}
+}
+
+// TestPlainLinesTellOfAChange looks at the lines, for which the log is silent.
+func TestPlainLinesTellOfAChange(t *testing.T) {
+	file := configFile(t, "", upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good)))
+	p := start(t, nil, "-config", file, "-watch", "-tui=plain")
+	edit(t, file, "tier: 1", "tier: 3")
+	for _, want := range []string{"~ models[a].tier  1 → 3", "new traffic of claude-*: a 100% → 0%", "the changed configuration waits"} {
+		eventually(t, want, func() bool { return strings.Contains(p.out.String(), want) })
+	}
+}
+
+func TestAFailedDashboardLeavesTheChangeToTheLog(t *testing.T) {
+	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
+	file := configFile(t, "", a, b)
+	v := live(t, "-config", file, "-tui", anyPort)
+	edit(t, file, "tier: 1", "tier: 3")
+	v.review(t, nil)
+	v.screenFailed()
+	v.said(t, "the changed configuration waits, the running one stays")
+	edit(t, file, "tier: 3", "tier: 4")
+	v.said(t, "1 → 4")
+}
+
 func TestSignalWithoutWatch(t *testing.T) {
 	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
 	file := configFile(t, "", a, b)

@@ -87,9 +87,10 @@ func TestKeysWithoutEffectAreNamed(t *testing.T) {
 func TestDemoNeedsNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	p := start(t, map[string]string{"CONFIG_PATH": "does-not-exist.yaml", "LOG_LEVEL": "debug"}, "-demo")
-	if out := p.out.String(); !strings.Contains(out, "ANTHROPIC_BASE_URL="+p.base) || !strings.Contains(out, "curl -N "+p.base) {
-		t.Errorf("it does not say how to connect: %s", out)
-	}
+	eventually(t, "how to connect", func() bool {
+		out := p.out.String()
+		return strings.Contains(out, "ANTHROPIC_BASE_URL="+p.base) && strings.Contains(out, "curl -N "+p.base)
+	})
 	res, body := p.post(t, ask(true), "X-Api-Key", "any-value")
 	if m, err := grammar.Check(body); err != nil || res.StatusCode != 200 || m.Text() == "" {
 		t.Errorf("%d %v %s", res.StatusCode, err, body)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"anyproxy/internal/logging"
 	"anyproxy/metrics"
 
 	"github.com/charmbracelet/x/term"
@@ -32,7 +33,7 @@ func newPrompt(in io.Reader, outs []io.Writer, logger *slog.Logger) *prompt {
 	}
 	for _, out := range outs {
 		if screen, ok := out.(*os.File); ok && term.IsTerminal(screen.Fd()) {
-			return &prompt{keyboard, out, logger}
+			return &prompt{keyboard, logging.Clean(out), logger}
 		}
 	}
 	return nil
@@ -49,15 +50,39 @@ const readingTime = 300 * time.Millisecond
 // decision carries out what was answered about the review of that hash.
 type decision func(ctx context.Context, hash string, apply bool) error
 
-// ask shows a review and hands the answer to decide, once. The question ends
-// when that is done, when ctx ends, or when the returned func is called, which
-// waits for it.
-func (p *prompt) ask(ctx context.Context, r *metrics.Review, decide decision) (stop func()) {
+// stoppedTerminal is how long is waited for a terminal that takes nothing,
+// since ctrl+s for instance, before what it was to show is left to itself.
+const stoppedTerminal = 500 * time.Millisecond
+
+// tell shows a text without waiting for the terminal. The returned func does.
+func (p *prompt) tell(ctx context.Context, text string) (stop func()) {
+	return apart(ctx, func(context.Context) { p.show(text) })
+}
+
+// apart lets f run by itself, so that a stopped terminal stops nothing else.
+// The returned func ends its ctx and waits for f, but not for such a terminal.
+func apart(ctx context.Context, f func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer cancel()
+		f(ctx)
+	}()
+	return func() {
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(stoppedTerminal):
+		}
+	}
+}
+
+// ask shows a review and hands the answer to decide, once. The question ends
+// when that is done, when ctx ends, or when the returned func is called, which
+// waits for it as apart's does.
+func (p *prompt) ask(ctx context.Context, r *metrics.Review, decide decision) (stop func()) {
+	return apart(ctx, func(ctx context.Context) {
 		ignoreBackgroundReads()
 		keys, err := cancelreader.NewReader(p.in)
 		if err == nil {
@@ -68,8 +93,7 @@ func (p *prompt) ask(ctx context.Context, r *metrics.Review, decide decision) (s
 		if err != nil && ctx.Err() == nil {
 			p.logger.Warn("the changed configuration waits, no answer was read", "error", err)
 		}
-	}()
-	return func() { cancel(); <-done }
+	})
 }
 
 // converse asks until there is an answer that counts. Reading fails when ctx ends.

@@ -120,6 +120,40 @@ func TestTheTerminalIsAsked(t *testing.T) {
 	}
 }
 
+// TestAStoppedTerminalDoesNotKeepTheProgram stops it before it would show that
+// the file has changed.
+func TestAStoppedTerminalDoesNotKeepTheProgram(t *testing.T) {
+	for name, tier := range map[string]string{"a question": "tier: 3", "a refusal": "teir: 3"} {
+		t.Run(name, func(t *testing.T) {
+			file := configFile(t, "", upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good)))
+			p, who := atTerminal(t, "-config", file, "-watch")
+			who.types("\x13") // ctrl+s
+			edit(t, file, "tier: 1", tier)
+			time.Sleep(500 * time.Millisecond) // until it is shown in vain
+			p.stop()
+			select {
+			case code := <-p.exit:
+				p.exit <- code
+			case <-time.After(5 * time.Second):
+				t.Error("it does not end")
+			}
+			who.types("\x11") // ctrl+q
+			who.reads("has changed")
+		})
+	}
+}
+
+// TestTheTerminalObeysNoAlias shows one that would turn the direction of text.
+func TestTheTerminalObeysNoAlias(t *testing.T) {
+	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))
+	file := configFile(t, "", a, b)
+	_, who := atTerminal(t, "-config", file, "-watch")
+	edit(t, file, "models:\n", "models:\n  - {alias: \"x\\u202ey\", provider: a}\n")
+	if shown := who.reads(question); strings.Contains(shown, "\u202e") || !strings.Contains(shown, `new traffic of x\u202ey`) {
+		t.Errorf("%q", shown)
+	}
+}
+
 // TestWithYesTheTerminalIsNotAsked reads nothing from it.
 func TestWithYesTheTerminalIsNotAsked(t *testing.T) {
 	a, b := upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good))

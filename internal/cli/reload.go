@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/logging"
 	"anyproxy/metrics"
 	"anyproxy/proxy"
 )
@@ -26,6 +27,7 @@ type life struct {
 	asks    *prompt // nil = there is nowhere to ask
 	screen  bool    // a dashboard shows the review
 	hangups chan struct{}
+	blind   chan struct{} // closed when the dashboard has failed
 	answers chan answer
 	ended   chan struct{} // closed when run returns
 
@@ -44,7 +46,7 @@ type answer struct {
 // newLife asks at the terminal of in where that is one and no dashboard has it.
 func newLife(p *program, in io.Reader) *life {
 	l := &life{program: p, screen: p.flags.tui, seen: p.doc.Hash, settle: func() {},
-		hangups: make(chan struct{}, 1), answers: make(chan answer), ended: make(chan struct{})}
+		hangups: make(chan struct{}, 1), blind: make(chan struct{}), answers: make(chan answer), ended: make(chan struct{})}
 	if p.flags.watch && !p.flags.tui {
 		l.asks = newPrompt(in, []io.Writer{p.out, p.errw}, p.logger)
 	}
@@ -57,6 +59,7 @@ func (l *life) run(ctx context.Context) {
 	changes, stop := l.watch(ctx)
 	defer stop()
 	defer l.withdraw()
+	blind := l.blind
 	for {
 		select {
 		case <-ctx.Done():
@@ -65,6 +68,9 @@ func (l *life) run(ctx context.Context) {
 			l.changed(ctx)
 		case <-l.hangups:
 			l.hungUp(ctx)
+		case <-blind:
+			blind = nil
+			l.goOnBlind()
 		case a := <-l.answers:
 			a.done <- l.decide(a)
 		}
@@ -119,6 +125,19 @@ func (l *life) hangUp() {
 	}
 }
 
+// screenFailed tells that no dashboard shows reviews any more. It is called once.
+func (l *life) screenFailed() { close(l.blind) }
+
+// goOnBlind tells in the log what only the dashboard would have shown.
+func (l *life) goOnBlind() {
+	l.screen = false
+	l.announce(l.late)
+	l.late = nil
+	if l.waiting != nil {
+		l.unasked(l.waiting.review)
+	}
+}
+
 // errSuperseded means that what was decided about is not what waits: there is a
 // newer save, or somebody else has decided.
 var errSuperseded = errors.New("the file has changed again, or this was decided already")
@@ -147,6 +166,10 @@ func (l *life) answer(ctx context.Context, hash string, apply bool) error {
 	}
 }
 
+// rejected is seen in the place of a file that was: saved again, also as it is,
+// it is reviewed again.
+const rejected = "rejected"
+
 func (l *life) decide(a answer) error {
 	c := l.waiting
 	if c == nil || c.doc.Hash != a.hash {
@@ -158,6 +181,7 @@ func (l *life) decide(a answer) error {
 		return nil
 	}
 	l.withdraw()
+	l.seen = rejected
 	l.rec.Reloaded(metrics.ReloadRejected)
 	l.event("rejected, the running configuration stays")
 	l.logger.Info("configuration rejected, the running one stays", "file", l.doc.Name)
@@ -197,7 +221,7 @@ func (l *life) changed(ctx context.Context) {
 	c, problems := l.review(ctx, doc, err)
 	switch {
 	case problems != nil:
-		l.refuse(problems)
+		l.refuse(ctx, problems)
 	case len(c.review.Changes) == 0:
 		c.built.close(l.built)
 		l.doc = c.doc
@@ -219,7 +243,12 @@ func (l *life) wait(ctx context.Context, c *candidate) {
 		l.settle = l.asks.ask(ctx, c.review, l.answer)
 		return
 	}
-	l.tell(c.review)
+	l.unasked(c.review)
+}
+
+// unasked writes what nobody is asked about into the log.
+func (l *life) unasked(r *metrics.Review) {
+	l.tell(r)
 	if l.screen {
 		return
 	}
@@ -228,6 +257,9 @@ func (l *life) wait(ctx context.Context, c *candidate) {
 		advice = "standard input is no terminal where it could be approved; restart, or use -yes"
 	}
 	l.logger.Warn("the changed configuration waits, the running one stays", "file", l.doc.Name, "advice", advice)
+	if l.flags.plain {
+		l.say("the changed configuration waits, the running one stays: " + advice + "\n")
+	}
 }
 
 // hungUp reads the file and applies it without a question: whoever sends the
@@ -244,7 +276,7 @@ func (l *life) hungUp(ctx context.Context) {
 	}
 	c, problems := l.review(ctx, doc, err)
 	if problems != nil {
-		l.refuse(problems)
+		l.refuse(ctx, problems)
 		return
 	}
 	l.tell(c.review)
@@ -260,12 +292,12 @@ func (l *life) read() (*config.Document, error) {
 }
 
 // refuse tells of a file that cannot be used. The running configuration stays.
-func (l *life) refuse(r *metrics.Review) {
+func (l *life) refuse(ctx context.Context, r *metrics.Review) {
 	l.rec.SetReview(r)
 	l.rec.Reloaded(metrics.ReloadInvalid)
 	l.event(fmt.Sprintf("reload refused, the running configuration stays: %s, first %s", count(len(r.Problems), "problem"), r.Problems[0].Text))
 	if l.asks != nil {
-		l.asks.show(problemsText(r))
+		l.settle = l.asks.tell(ctx, problemsText(r))
 		return
 	}
 	for _, p := range r.Problems {
@@ -298,8 +330,17 @@ func (l *life) apply(c *candidate) {
 	}
 }
 
+// say writes beside the lines of -tui=plain, for which the log is silent. It
+// waits for it, but not for a stopped terminal.
+func (l *life) say(text string) {
+	apart(context.Background(), func(context.Context) { fmt.Fprint(logging.Clean(l.out), text) })()
+}
+
 // tell writes a review into the log.
 func (l *life) tell(r *metrics.Review) {
+	if l.flags.plain {
+		l.say(reviewText(r))
+	}
 	for _, c := range r.Changes {
 		l.logger.Info("configuration changed", "key", c.Path, "what", changeText(c))
 	}

@@ -5,9 +5,11 @@ package cli
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"anyproxy/internal/simulator"
 )
@@ -60,6 +62,26 @@ func TestHangup(t *testing.T) {
 	hangUp("configuration applied")
 	if got := provider(); got != "renamed" || len(b.Requests()) != 1 {
 		t.Errorf("after a good file served by %q", got)
+	}
+}
+
+// TestHangupOfATerminalEndsNothingUnderNohup has a terminal as its controlling
+// one, and the signal ignored since before the start.
+func TestHangupOfATerminalEndsNothingUnderNohup(t *testing.T) {
+	if os.Getenv("ANYPROXY_TEST_NOHUP") == "" {
+		runOnTerminal(t, "^TestHangupOfATerminalEndsNothingUnderNohup$", "ANYPROXY_TEST_NOHUP=1")
+		return
+	}
+	signal.Ignore(syscall.SIGHUP)
+	p := start(t, nil, "-config", configFile(t, "", upstream(t, simulator.Always(good))))
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case code := <-p.exit:
+		p.exit <- code
+		t.Errorf("exit code %d: %s", code, p.errw.String())
+	case <-time.After(300 * time.Millisecond):
 	}
 }
 

@@ -41,7 +41,7 @@ func (p *program) review(ctx context.Context, doc *config.Document, err error) (
 	now := p.proxy.Snapshot(0)
 	r.Changes = changesOf(config.Diff(p.doc.Config, doc.Config))
 	r.Text = linesOf(config.TextDiff(p.doc, doc))
-	r.Effect = effect(side{p.doc.Config, p.built.runtime.Shares}, side{doc.Config, b.runtime.Shares}, now)
+	r.Effect = effect(ctx, side{p.doc.Config, p.built.runtime.Shares}, side{doc.Config, b.runtime.Shares}, now)
 	r.Effect.Restart = p.restart(r.Changes)
 	r.Effect.Finishing = finishing(p.built, b, now)
 	for _, w := range doc.Warnings {
@@ -114,10 +114,21 @@ type side struct {
 	shares func(model string) []routing.Share
 }
 
+// effectAtMost is how long the shares of the aliases are asked for. Of thousands
+// of aliases each takes milliseconds, and nothing else is read or decided meanwhile.
+const effectAtMost = 2 * time.Second
+
 // effect tells what a change from one side to the other does to the clients
 // that were seen.
-func effect(from, to side, now metrics.Snapshot) (e metrics.Effect) {
-	for _, alias := range union(askable(from.config), askable(to.config)) {
+func effect(ctx context.Context, from, to side, now metrics.Snapshot) (e metrics.Effect) {
+	ctx, cancel := context.WithTimeout(ctx, effectAtMost)
+	defer cancel()
+	aliases := union(askable(from.config), askable(to.config))
+	for i, alias := range aliases {
+		if ctx.Err() != nil {
+			e.Warnings = append(e.Warnings, fmt.Sprintf("what it does to %d of %d aliases is not known: there are too many", len(aliases)-i, len(aliases)))
+			break
+		}
 		a := aliasEffect(alias, from.shares(alias), to.shares(alias))
 		if len(a.Gains)+len(a.Loses) > 0 || slices.ContainsFunc(a.Shares, visible) {
 			e.Aliases = append(e.Aliases, a)
@@ -133,19 +144,22 @@ func effect(from, to side, now metrics.Snapshot) (e metrics.Effect) {
 // pattern is a name that it covers itself.
 func askable(c *config.Config) (names []string) {
 	for _, m := range c.Models {
-		names = union(names, m.Alias)
-		if len(m.Alias) == 0 {
-			names = union(names, []string{m.Name})
+		if names = append(names, m.Alias...); len(m.Alias) == 0 {
+			names = append(names, m.Name)
 		}
 	}
-	return names
+	return union(nil, names)
 }
 
 // union is a with what only b has behind it.
 func union(a, b []string) []string {
+	seen := make(map[string]bool, len(a)+len(b))
+	for _, s := range a {
+		seen[s] = true
+	}
 	for _, s := range b {
-		if !slices.Contains(a, s) {
-			a = append(a, s)
+		if !seen[s] {
+			seen[s], a = true, append(a, s)
 		}
 	}
 	return a

@@ -5,8 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"anyproxy/config"
@@ -68,7 +70,7 @@ func reviewed(t *testing.T, from, to string) string {
 			now.Requests = append(now.Requests, metrics.RequestRecord{Model: model, Key: key})
 		}
 	}
-	r := &metrics.Review{File: "config.yaml", Changes: changesOf(config.Diff(running, proposed)), Effect: effect(before, after, now)}
+	r := &metrics.Review{File: "config.yaml", Changes: changesOf(config.Diff(running, proposed)), Effect: effect(t.Context(), before, after, now)}
 	r.Effect.Restart = new(program).restart(r.Changes)
 	return reviewText(r)
 }
@@ -87,4 +89,29 @@ func TestFlagsDecideWhatNeedsARestart(t *testing.T) {
 			t.Errorf("%+v: %v, want %v", c.flags, got, c.want)
 		}
 	}
+}
+
+// TestTheEffectOfCountlessAliasesIsNotWaitedFor has more than can be asked for.
+func TestTheEffectOfCountlessAliasesIsNotWaitedFor(t *testing.T) {
+	c := &config.Config{}
+	for i := range 3000 {
+		c.Models = append(c.Models, config.Model{Name: strconv.Itoa(i)})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		slow := side{c, func(string) []routing.Share {
+			time.Sleep(3 * time.Millisecond)
+			return nil
+		}}
+		e := effect(t.Context(), slow, slow, metrics.Snapshot{})
+		if want := "what it does to 2666 of 3000 aliases is not known: there are too many"; !slices.Equal(e.Warnings, []string{want}) {
+			t.Errorf("warnings %q, want %q", e.Warnings, want)
+		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		began := time.Now()
+		effect(ended, slow, slow, metrics.Snapshot{})
+		if took := time.Since(began); took > 0 {
+			t.Errorf("goes on for %s when all ends", took)
+		}
+	})
 }

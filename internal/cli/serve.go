@@ -76,11 +76,12 @@ func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reade
 // are chosen.
 func serveBy(ctx context.Context, now func() time.Time, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer) error {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	terminal := hasTerminal()
+	signal.Notify(signals, signalsOf(terminal)...)
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may end before the requests do
 	defer signal.Stop(signals)
 
-	p := &program{flags: f, now: now, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw), terminal: hasTerminal()}
+	p := &program{flags: f, now: now, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw), terminal: terminal}
 	if f.tui && !tui.CanShow(in, out, getenv) {
 		p.flags.tui = false
 		fmt.Fprintln(errw, "anyproxy: this is no terminal that can show the dashboard; serving without it")
@@ -194,6 +195,15 @@ func (p *program) remember() *stateFile {
 	return openState(folder, p.state, p.now, p.logger)
 }
 
+// signalsOf are the signals that are obeyed. That the terminal is gone is none
+// where nohup has taken care that it ends nothing.
+func signalsOf(terminal bool) []os.Signal {
+	if terminal && signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	}
+	return []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+}
+
 // hasTerminal reports whether this process has a controlling terminal.
 func hasTerminal() bool {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
@@ -277,22 +287,22 @@ func (p *program) greet() {
 	if p.flags.tui {
 		return
 	}
-	base := "http://" + p.rec.Snapshot(0).Listen
-	fmt.Fprintf(p.out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, p.doc.Name)
+	base, out := "http://"+p.rec.Snapshot(0).Listen, logging.Clean(p.out)
+	fmt.Fprintf(out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, p.doc.Name)
 	for _, m := range c.Models {
-		if _, out := p.built.unusable[m.Provider]; !out {
-			fmt.Fprintf(p.out, "  %-40s → %s\n", modelNames(m), describeTarget(m))
+		if _, off := p.built.unusable[m.Provider]; !off {
+			fmt.Fprintf(out, "  %-40s → %s\n", modelNames(m), describeTarget(m))
 		}
 	}
 	for _, provider := range c.Providers {
-		if why, out := p.built.unusable[provider.Name]; out {
-			fmt.Fprintf(p.out, "  left out: %s, %s\n", provider.Name, why)
+		if why, off := p.built.unusable[provider.Name]; off {
+			fmt.Fprintf(out, "  left out: %s, %s\n", provider.Name, why)
 		}
 	}
 	if len(c.APIKeys) == 0 {
-		fmt.Fprintln(p.out, "\nNo client keys are configured: whoever is on this machine may use it.")
+		fmt.Fprintln(out, "\nNo client keys are configured: whoever is on this machine may use it.")
 	}
-	fmt.Fprintf(p.out, "\n%s\n", howToConnect(c, base, p.flags.demo))
+	fmt.Fprintf(out, "\n%s\n", howToConnect(c, base, p.flags.demo))
 }
 
 // announce tells fresh client keys.
@@ -426,6 +436,7 @@ func (p *program) wait(ctx context.Context, life *life, signals <-chan os.Signal
 				p.logger.Error("where it failed", "stack", string(fault.Stack))
 			}
 			p.flags.tui, screen = false, nil
+			life.screenFailed()
 		case err := <-failed:
 			*served++
 			return fmt.Errorf("serve: %w", err)

@@ -14,6 +14,9 @@ import (
 // quotes all but DEL, which it takes for a letter.
 type cleaner struct{ w io.Writer }
 
+// Clean returns a writer to w, a terminal, that escapes these characters too.
+func Clean(w io.Writer) io.Writer { return cleaner{w} }
+
 func (c cleaner) Write(p []byte) (int, error) {
 	if _, err := c.w.Write(clean(p)); err != nil {
 		return 0, err
