@@ -16,8 +16,8 @@ Usage: anyproxy validate [-config FILE]
 
 `
 
-// validate checks a configuration: 0 when nothing is wrong with it, 1 when something
-// not, 2 when the call was wrong.
+// validate checks a configuration: 0 when nothing is wrong with it, 1 when
+// something is, 2 when the call was wrong.
 func validate(args []string, getenv func(string) string, out, errw io.Writer) int {
 	set := flag.NewFlagSet("anyproxy validate", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
