@@ -340,3 +340,106 @@ func TestThemeTurns(t *testing.T) {
 		t.Error("t does not go to light and back")
 	}
 }
+
+// TestThawedReviewsAreNotAnsweredAtOnce: what comes before the eyes when the
+// screen catches up is as new as what has just been opened.
+func TestThawedReviewsAreNotAnsweredAtOnce(t *testing.T) {
+	s, now, did := waiting(changed)(), noon, &recorder{}
+	m := modelOf(Options{Source: fakeSource{func(since uint64) metrics.Snapshot { return steady(s).Snapshot(since) }}, Actions: did}, 120, 36, trueColorEnv)
+	m.now = func() time.Time { return now }
+	press(m, "c", " ")
+	s.Review = changed()
+	s.Review.Hash = "newer"
+	m.Update(tickMsg{})
+	now = now.Add(time.Minute)
+	if do(press(m, " ", "y")); did.all() != "" {
+		t.Fatalf("answered at once: %s", did.all())
+	}
+	now = now.Add(reviewGuard)
+	if do(press(m, "y")); did.all() != "apply newer" {
+		t.Errorf("asked for %q", did.all())
+	}
+}
+
+// TestFrozenScreensActOnTheProviderShown: another configuration may have other
+// providers in the same places.
+func TestFrozenScreensActOnTheProviderShown(t *testing.T) {
+	s, did := busyDay(), &recorder{}
+	m := modelOf(Options{Source: fakeSource{func(since uint64) metrics.Snapshot { return steady(s).Snapshot(since) }}, Actions: did}, 120, 36, trueColorEnv)
+	press(m, " ", "down")
+	s.Providers = s.Providers[1:]
+	m.Update(tickMsg{})
+	if do(press(m, "H", "y")); did.all() != "hold zai" {
+		t.Errorf("asked for %q", did.all())
+	}
+}
+
+// TestDetailsScrollByPages also where the list has no place beside them.
+func TestDetailsScrollByPages(t *testing.T) {
+	m := testModel(steady(busyDay()), 80, 16, trueColorEnv)
+	press(m, "3", "enter", "pgdown")
+	if want := m.layout.at[paneDetail].h - tableOverhead; m.scroll != want {
+		t.Errorf("a page is %d rows, want %d", m.scroll, want)
+	}
+}
+
+// TestDetailsStayWithTheirRequest: one that the filter no longer lets through is
+// still the one that was opened.
+func TestDetailsStayWithTheirRequest(t *testing.T) {
+	s := busyDay()
+	m := testModel(fakeSource{func(since uint64) metrics.Snapshot { return steady(s).Snapshot(since) }}, 160, 45, trueColorEnv)
+	press(m, "3", "/", "s", "t", "r", "e", "a", "m", "i", "n", "g", "enter", "down", "down", "enter")
+	id := m.requestName(m.shown.Requests[m.selected(paneRequests)].ID)
+	s.Generation++
+	s.Requests[2].Phase = metrics.PhaseOK
+	m.Update(tickMsg{})
+	if got := m.requestName(m.shown.Requests[m.selected(paneRequests)].ID); got != id {
+		t.Errorf("shows %s instead of %s", got, id)
+	}
+}
+
+// TestCopyKeepsTheRow: what came first when the popup opened is copied, whatever
+// has come since.
+func TestCopyKeepsTheRow(t *testing.T) {
+	s := busyDay()
+	m := testModel(fakeSource{func(since uint64) metrics.Snapshot { return steady(s).Snapshot(since) }}, 160, 45, trueColorEnv)
+	press(m, "3", "y")
+	s.Generation++
+	s.Requests = append([]metrics.RequestRecord{request("r99", "new", metrics.PhaseWaiting, 0, 0, 0, 0, 0, attempt("zai", "", 0, 0))}, s.Requests...)
+	m.Update(tickMsg{})
+	do(press(m, "i"))
+	if got := clipText(t, m.terminal.(*clip).got[0]); got != "req_00000r20" {
+		t.Errorf("copied %q", got)
+	}
+}
+
+func TestCtrlZDetachesFromEverywhere(t *testing.T) {
+	for _, before := range []string{"/", "?", "y", "q"} {
+		m := testModel(steady(busyDay()), 120, 36, trueColorEnv)
+		if press(m, before); !quits(press(m, "ctrl+z")) || !m.detached {
+			t.Errorf("not after %s", before)
+		}
+	}
+}
+
+// TestAReviewIsCalledForFromAFrozenScreen and shown then, though it came later.
+func TestAReviewIsCalledForFromAFrozenScreen(t *testing.T) {
+	s := busyDay()
+	m := testModel(fakeSource{func(since uint64) metrics.Snapshot { return steady(s).Snapshot(since) }}, 120, 36, trueColorEnv)
+	press(m, " ")
+	s.Review = changed()
+	m.Update(tickMsg{})
+	press(m, "c")
+	if !strings.Contains(text(m), "models[zai/glm-4.6].weight") {
+		t.Error("the review is not shown")
+	}
+}
+
+// TestMaskingLeavesOtherWordsAlone where a provider has a short name.
+func TestMaskingLeavesOtherWordsAlone(t *testing.T) {
+	replace := disguiser(&metrics.Snapshot{Providers: []metrics.ProviderView{{Name: "a"}, {Name: "a-b"}, {Name: "日本"}}})
+	const text, want = `provider=a to=a-b why="429 rate limited by a" 日本: 日本語`, `provider=prov 1 to=prov 2 why="429 rate limited by prov 1" prov 3: 日本語`
+	if got := replace(text); got != want {
+		t.Errorf("got %q", got)
+	}
+}

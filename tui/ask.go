@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,11 +86,14 @@ func (m *model) quit() tea.Cmd {
 	m.ask(text,
 		answer{[]string{"w", "q"}, "wait for them", drain(false)},
 		answer{[]string{"n", "ctrl+c"}, "end now", drain(true)},
-		answer{[]string{"d", "D"}, "detach", func() tea.Cmd {
-			m.detached = true
-			return tea.Quit
-		}})
+		answer{[]string{"d", "D"}, "detach", m.detach})
 	return nil
+}
+
+// detach leaves the dashboard and not the program.
+func (m *model) detach() tea.Cmd {
+	m.detached = true
+	return tea.Quit
 }
 
 // askProvider asks whether to hold, return, probe or reset the selected
@@ -100,11 +104,14 @@ func (m *model) askProvider(do action) {
 	case m.readOnly:
 		m.tell("this screen is read-only")
 		return
-	case i < 0 || i >= len(m.latest.Providers):
+	case i < 0:
 		return
 	}
-	shown, name := m.shown.Providers[i].Name, m.latest.Providers[i].Name
-	held := m.latest.Providers[i].State == metrics.StateHeld
+	// A frozen screen may show other providers than there are now.
+	shown, name := m.shown.Providers[i].Name, m.bare.Providers[i].Name
+	held := slices.ContainsFunc(m.latest.Providers, func(p metrics.ProviderView) bool {
+		return p.Name == name && p.State == metrics.StateHeld
+	})
 	yes := func(act func() (string, error)) answer {
 		return answer{[]string{"y"}, "yes", func() tea.Cmd {
 			return run(func() string {

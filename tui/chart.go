@@ -180,22 +180,25 @@ func spread(columns []float64, samples []float32, last int64) {
 }
 
 // scale returns the value of the chart's upper edge and the step of its
-// labels: 1, 2 or 5 times a power of ten, about one label in two rows.
+// labels: 1, 2 or 5 times a power of ten, at most one label in two rows, so that
+// none of them has to be left out.
 func scale(peak float64, rows int) (top, step float64) {
 	peak = max(peak, 10)
-	labels := max(1, min(4, rows/2))
-	raw := peak / float64(labels)
-	step = math.Pow(10, math.Floor(math.Log10(raw)))
-	for _, f := range []float64{1, 2, 5, 10} {
-		if step*f >= raw*0.6 {
-			step *= f
-			break
+	const labels = 4
+	least := max(1, peak/labels*0.6)
+	for power := math.Pow(10, math.Floor(math.Log10(least))); ; power *= 10 {
+		for _, f := range []float64{1, 2, 5} {
+			if step = power * f; step < least {
+				continue
+			}
+			// A little air above the peak, in steps that keep the picture still.
+			grain := step / 4
+			top = math.Ceil(peak*1.02/grain) * grain
+			if step*float64(rows) >= 2*top || step >= top {
+				return top, step
+			}
 		}
 	}
-	step = max(1, step)
-	// A little air above the peak, in steps that keep the picture still.
-	grain := step / 4
-	return math.Ceil(peak*1.02/grain) * grain, step
 }
 
 // empty is an eighth of a cell above the chart's edge.

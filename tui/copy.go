@@ -114,9 +114,8 @@ func eventLine(e *metrics.Event) string {
 
 // copyKey copies what the key of the popup stands for.
 func (m *model) copyKey(name string) tea.Cmd {
-	items := m.copies()
 	m.setMode(browsing)
-	for i, item := range items {
+	for i, item := range m.offered {
 		if name != item.key && (name != "enter" && name != "y" || i != 0) {
 			continue
 		}
@@ -140,7 +139,7 @@ func (m *model) copyText(label, text string) tea.Cmd {
 
 // paintCopy lists what can be copied, in a box above the footer.
 func (m *model) paintCopy() {
-	items := m.copies()
+	items := m.offered
 	w := 24
 	for _, item := range items {
 		w = max(w, width(item.label)+10)

@@ -104,12 +104,17 @@ func (m *model) candidateCell(d *metrics.Decision, c *metrics.Candidate, id, tri
 	return m.why(d, c, tried)
 }
 
-// factorNumber is a weight in at most four digits.
+// factorNumber is a weight in at most five columns.
 func factorNumber(v float64) string {
-	if v > 0 && v < 0.005 {
+	switch {
+	case v > 0 && v < 0.005:
 		return "~0"
+	case v < 1:
+		return strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64)
+	case v < 999.5:
+		return strconv.FormatFloat(v, 'g', 3, 64)
 	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
+	return short(int64(v + 0.5))
 }
 
 // factorWords names the factors that change something: speed 0.43, return 0.25.
@@ -120,7 +125,10 @@ func factorWords(f *metrics.Factors) string {
 		v    float64
 	}{{"speed", f.Speed}, {"price", f.Price}, {"load", f.Load}, {"return", f.Return}, {"limit", f.Limit}, {"slow", f.Slow}} {
 		if x.v != 0 && x.v < 0.995 {
-			words = append(words, x.name+" "+factorNumber(math.Round(x.v*100)/100))
+			if x.v >= 0.005 {
+				x.v = math.Round(x.v*100) / 100
+			}
+			words = append(words, x.name+" "+factorNumber(x.v))
 		}
 	}
 	return strings.Join(words, ", ")

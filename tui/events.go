@@ -249,7 +249,7 @@ func (m *model) paintEvent(in region, y int, e *fold, kind, who int) {
 	end, wide := in.w, m.screen == eventsScreen && in.w >= 100
 	if tail := m.eventTail(e); wide && tail != "" {
 		end -= width(tail) + 2
-		in.right(in.w, y, tail, fg(faint))
+		in.right(in.w, y, tail, fg(dim))
 	}
 	text := spans{{e.Text, fg(dim)}}
 	if e.times > 1 && !wide {

@@ -1,6 +1,9 @@
 package tui
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 func (m *model) paintFooter(r region) {
 	switch {
@@ -40,7 +43,7 @@ func (m *model) paintFilter(r region) {
 			hint = "enter keeps, esc clears"
 		}
 		if r.w-x-w-6 >= width(hint) {
-			r.text(x+3, 0, hint, fg(faint))
+			r.text(x+3, 0, hint, fg(dim))
 		}
 	}
 }
@@ -50,7 +53,7 @@ const filterHint = "words: zai 429  !not  >5s <2s  tok<20  cost>0.1  id:7f   ent
 // paintKeys shows whole entries only; the last, how to quit, always. A
 // configuration that waits is told at the right.
 func (m *model) paintKeys(r region) {
-	lines := footerLines(m.place(), m.readOnly, m.theme.glyphs)
+	lines := slices.DeleteFunc(footerLines(m.place(), m.readOnly, m.theme.glyphs), func(l keyLine) bool { return m.idle(l.action) })
 	room := r.w - 1
 	if call := m.reviewCall(); len(call) > 0 && r.w >= 40 {
 		w := call.width()
@@ -65,6 +68,19 @@ func (m *model) paintKeys(r region) {
 		x = r.text(x, 0, l.keys, strong(accent))
 		x = r.text(x+1, 0, l.text, fg(dim)) + 3
 	}
+}
+
+// idle reports whether there is nothing now that an answer to a review would
+// be about.
+func (m *model) idle(do action) bool {
+	r := m.shown.Review
+	switch do {
+	case actReject:
+		return r == nil
+	case actApply, actDiff:
+		return r == nil || !r.Usable()
+	}
+	return false
 }
 
 // reviewCall is how the footer calls for a review; it never opens by itself.

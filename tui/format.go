@@ -1,8 +1,11 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,6 +81,30 @@ func span2(d time.Duration) string {
 // percent is a share between 0 and 1.
 func percent(share float64) string {
 	return strconv.Itoa(int(share*100+0.5)) + "%"
+}
+
+// percents are shares as whole percents. Shares of one whole make 100 also when
+// rounded: those that rounding down takes most from are rounded up.
+func percents(shares []float64) []int {
+	whole, sum := make([]int, len(shares)), 0.0
+	missing, byLoss := 100, make([]int, len(shares))
+	for i, share := range shares {
+		whole[i], byLoss[i] = int(share*100+1e-9), i
+		missing -= whole[i]
+		sum += share
+	}
+	if math.Abs(sum-1) > 0.005 { // parts of something else
+		for i, share := range shares {
+			whole[i] = int(share*100 + 0.5)
+		}
+		return whole
+	}
+	loss := func(i int) float64 { return shares[i]*100 - float64(whole[i]) }
+	slices.SortStableFunc(byLoss, func(i, j int) int { return cmp.Compare(loss(j), loss(i)) })
+	for _, i := range byLoss[:max(0, min(missing, len(byLoss)))] {
+		whole[i]++
+	}
+	return whole
 }
 
 // shortModel leaves of a model's name what tells it from its siblings:

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -11,7 +13,7 @@ func TestNumbers(t *testing.T) {
 		{short(0), "0"}, {short(999), "999"}, {short(1000), "1.0k"}, {short(18240), "18.2k"}, {short(999_949), "999.9k"}, {short(999_950), "1.0M"}, {short(4_800_000_000), "4.8G"},
 		{rate(0), ""}, {rate(0.04), "0.0"}, {rate(71.44), "71.4"}, {rate(999.96), "1.0k"}, {rate(12345), "12.3k"},
 		{levelLabel(0), "0"}, {levelLabel(9999), "9999"}, {levelLabel(50_000), "50k"}, {levelLabel(1_500_000), "1500k"}, {levelLabel(20_000_000), "20.0M"},
-		{dollars(0), ""}, {dollars(0.084), "$0.08"}, {dollars(12.736), "$12.74"}, {dollars(12345), "$12.3k"}, {price(0), ""}, {price(0.084), "$0.084"}, {price(0.00001), "$0.001"}, {price(3.2), "$3.20"},
+		{dollars(0), ""}, {dollars(0.084), "$0.08"}, {dollars(12.736), "$12.74"}, {dollars(12345), "$12.3k"}, {price(0), ""}, {price(0.084), "$0.084"}, {price(0.00001), "<$0.001"}, {price(3.2), "$3.20"},
 		{percent(0), "0%"}, {percent(0.516), "52%"}, {percent(1), "100%"},
 		{took(312*time.Millisecond, 1), "0.3s"}, {took(820*time.Millisecond, 2), "0.82s"}, {took(9996*time.Millisecond, 2), "10.0s"},
 		{took(55100*time.Millisecond, 1), "55.1s"}, {took(123*time.Second, 1), "2m03s"}, {took(64*time.Minute, 1), "1h04m"},
@@ -80,6 +82,55 @@ func TestTerminal(t *testing.T) {
 		}
 		if got := needsASCII(getenv); got != tt.ascii {
 			t.Errorf("%v: ASCII %v, want %v", tt.env, got, tt.ascii)
+		}
+	}
+}
+
+func TestPercents(t *testing.T) {
+	tests := []struct {
+		shares []float64
+		want   []int
+	}{
+		{nil, []int{}},
+		{[]float64{1. / 3, 1. / 3, 1. / 3}, []int{34, 33, 33}},
+		{[]float64{.416, .416, .168, 0}, []int{42, 41, 17, 0}},
+		{[]float64{.52, 0, .31, .12, .05}, []int{52, 0, 31, 12, 5}},
+		{[]float64{.29, .71}, []int{29, 71}},
+		{[]float64{.006, .994}, []int{1, 99}},
+		{[]float64{.126, .126}, []int{13, 13}}, // no whole
+		{[]float64{0, 0}, []int{0, 0}},
+	}
+	for _, tt := range tests {
+		if got := percents(tt.shares); !slices.Equal(got, tt.want) {
+			t.Errorf("percents(%v) = %v, want %v", tt.shares, got, tt.want)
+		}
+	}
+}
+
+// TestLevelsStandEvenly: no label of the chart's scale is left out between others.
+func TestLevelsStandEvenly(t *testing.T) {
+	for rows := 4; rows <= 16; rows++ {
+		for _, peak := range []float64{0, 11, 45, 77, 120, 193, 283, 330, 510, 600, 1000, 7777} {
+			top, step := scale(peak, rows)
+			if top < peak || step*float64(rows) < 2*top && step < top {
+				t.Errorf("scale(%v, %d) = %v, %v", peak, rows, top, step)
+			}
+		}
+	}
+}
+
+func TestNothingSpentIsNothing(t *testing.T) {
+	s := busyDay()
+	s.Spend.Today = 0
+	if m := testModel(steady(s), 160, 45, trueColorEnv); !strings.Contains(text(m), "today $0.00 of $20.00") {
+		t.Errorf("the header says %q", strings.SplitN(text(m), "\n", 2)[0])
+	}
+}
+
+func TestFactorNumbersFitTheirColumn(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 0.001: "~0", 0.03118: "0.031", 0.517: "0.517", 1: "1", 2.584: "2.58", 12.34: "12.3", 500: "500", 1500: "1.5k"} {
+		if got := factorNumber(v); got != want {
+			t.Errorf("factorNumber(%v) = %q, want %q", v, got, want)
 		}
 	}
 }

@@ -56,16 +56,16 @@ func (m *model) headerParts() []part {
 	up := span2(s.At.Sub(s.Started).Truncate(time.Second))
 	dot := fg(m.health().role)
 	parts := []part{
-		{long: spans{{" " + g.logo + " anyproxy ", logo}}, short: spans{{" anyproxy ", logo}}, drop: 2},
-		{long: spans{{g.dot + " ", dot}, {s.Listen, style{}}}, short: spans{{g.dot + " ", dot}, {port(s.Listen), style{}}}, drop: 5},
+		{long: spans{{" " + g.logo + " anyproxy ", logo}}, short: spans{{" anyproxy ", logo}}, drop: 5},
+		{long: spans{{g.dot + " ", dot}, {s.Listen, style{}}}, short: spans{{g.dot + " ", dot}, {port(s.Listen), style{}}}, drop: 6},
 		{long: spans{{"up " + up, fg(dim)}}, drop: 9},
 		{long: spans{{tps, strong(plain)}, {" tok/s", fg(dim)}}, apart: true},
 		{long: spans{{count(int64(s.InFlight)), strong(plain)}, {" in flight", fg(dim)}},
 			short: spans{{count(int64(s.InFlight)), strong(plain)}, {" fly", fg(dim)}}, drop: 3, apart: true},
-		{long: spans{{count(s.OK), fg(good)}, {" ok", fg(dim)}}, drop: 7, apart: true},
+		{long: spans{{count(s.OK), fg(good)}, {" ok", fg(dim)}}, drop: 8, apart: true},
 		{long: spans{{count(s.Failed), errors}, {" err", fg(dim)}}, drop: 4},
 		{long: spans{{count(s.Saved), saved}, {" saved by fallback", fg(dim)}},
-			short: spans{{count(s.Saved), saved}, {" saved", fg(dim)}}, drop: 6},
+			short: spans{{count(s.Saved), saved}, {" saved", fg(dim)}}, drop: 7},
 	}
 	return parts
 }

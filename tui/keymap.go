@@ -153,6 +153,7 @@ func actionOf(key string, at place) action {
 type keyLine struct {
 	keys, text string
 	drop       int
+	action     action // of a word of the footer
 }
 
 // helpLines lists the keys that hold at a place: those that are the place's
@@ -188,7 +189,7 @@ func footerLines(at place, readOnly bool, g *glyphs) []keyLine {
 		if b.label != "" {
 			keys = g.label(b.label)
 		}
-		lines = append(lines, keyLine{keys, b.footer, b.drop})
+		lines = append(lines, keyLine{keys, b.footer, b.drop, b.action})
 	}
 	return lines
 }

@@ -49,6 +49,9 @@ func (m *model) key(name string) tea.Cmd {
 		m.setMode(browsing)
 		return m.quit()
 	}
+	if name == "ctrl+z" {
+		return m.detach()
+	}
 	switch m.mode {
 	case filtering:
 		m.filterKey(name)
@@ -82,8 +85,7 @@ func (m *model) browse(name string) tea.Cmd {
 	case actQuit:
 		return m.quit()
 	case actDetach:
-		m.detached = true
-		return tea.Quit
+		return m.detach()
 	case actHold, actProbe, actReset:
 		m.askProvider(do)
 	case actApply, actReject:
@@ -103,12 +105,15 @@ func (m *model) browse(name string) tea.Cmd {
 		m.scroll = 0
 		m.setMode(helping)
 	case actCopy:
-		if len(m.copies()) > 0 {
+		if m.offered = m.copies(); len(m.offered) > 0 {
 			m.setMode(copying)
 		}
 	case actBack:
 		m.back()
 	case actReview:
+		if m.frozen { // what is called for has come since
+			m.freeze()
+		}
 		m.show(configScreen)
 	default:
 		if !m.navigate(do) {
@@ -201,6 +206,7 @@ func (m *model) back() {
 	switch {
 	case m.detail:
 		m.detail, m.scroll = false, 0
+		m.unsettle(m.focus)
 		m.relayout()
 	case f.text != "":
 		*f = filter{}

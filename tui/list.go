@@ -110,11 +110,12 @@ func (m *model) selected(p pane) int {
 	return order[l.index]
 }
 
-// arrange finds the rows that the filter lets through, sorted.
+// arrange finds the rows that the filter lets through, sorted. The one whose
+// detail is open stays with them.
 func (m *model) arrange(p pane, l *listing) []int {
 	order := l.order[:0]
 	for i := range m.count(p) {
-		if l.filter.passesAll() || l.filter.matches(m.subjectOf(p, i)) {
+		if l.filter.passesAll() || l.filter.matches(m.subjectOf(p, i)) || m.detail && p == m.focus && m.identity(p, i) == l.id {
 			order = append(order, i)
 		}
 	}
@@ -174,8 +175,14 @@ func (m *model) move(d int) {
 // far is more rows than any list has.
 const far = 1 << 30
 
-// page is how many rows a page of the focused pane has.
-func (m *model) page() int { return max(1, m.layout.at[m.focus].h-tableOverhead) }
+// page is how many rows a page of what is scrolled has.
+func (m *model) page() int {
+	p := m.focus
+	if m.detail {
+		p = paneDetail
+	}
+	return max(1, m.layout.at[p].h-tableOverhead)
+}
 
 // another goes to the next or previous item while a detail is open.
 func (m *model) another(d int) {

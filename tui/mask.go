@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"anyproxy/metrics"
 )
@@ -82,8 +84,39 @@ func disguiser(s *metrics.Snapshot) func(string) string {
 			pairs = append(pairs, p.Name, "prov "+strconv.Itoa(i+1))
 		}
 	}
-	replacer := strings.NewReplacer(pairs...)
-	return func(text string) string { return requestIDs.ReplaceAllString(replacer.Replace(text), "req_"+dots) }
+	replace := replacerOfWords(pairs)
+	return func(text string) string { return requestIDs.ReplaceAllString(replace(text), "req_"+dots) }
+}
+
+// replacerOfWords replaces texts, given as pairs of old and new, where they
+// stand as words: a provider called a is not meant by every a. Of two that
+// begin at the same place the one given first counts.
+func replacerOfWords(pairs []string) func(string) string {
+	if len(pairs) == 0 {
+		return func(text string) string { return text }
+	}
+	instead, quoted := map[string]string{}, make([]string, 0, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		instead[pairs[i]] = pairs[i+1]
+		quoted = append(quoted, regexp.QuoteMeta(pairs[i]))
+	}
+	old := regexp.MustCompile(strings.Join(quoted, "|"))
+	isPart := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	return func(text string) string {
+		var b strings.Builder
+		done := 0
+		for _, at := range old.FindAllStringIndex(text, -1) {
+			before, _ := utf8.DecodeLastRuneInString(text[:at[0]])
+			after, _ := utf8.DecodeRuneInString(text[at[1]:])
+			if isPart(before) || isPart(after) {
+				continue
+			}
+			b.WriteString(text[done:at[0]])
+			b.WriteString(instead[text[at[0]:at[1]]])
+			done = at[1]
+		}
+		return b.String() + text[done:]
+	}
 }
 
 // maskRequest leaves the id, by which rows are told apart; where it is shown it

@@ -84,6 +84,7 @@ type model struct {
 	mode       mode
 	search     string // of the help
 	question   question
+	offered    []copyItem // by the popup: of the row that was selected when it opened
 	hint       string
 	hintEnds   time.Time
 	background bool // another window has the keyboard
@@ -268,6 +269,9 @@ func (m *model) tell(hint string) {
 func (m *model) freeze() {
 	m.frozen = !m.frozen
 	if !m.frozen {
+		if reviewKey(m.bare.Review) != m.review.hash {
+			m.review.opened, m.scroll = m.now(), 0 // it comes before the eyes only now
+		}
 		m.events = keepLast(append(m.events, m.newer...), maxRows)
 		m.lines = keepLast(append(m.lines, m.later...), maxRows)
 		m.newer, m.later = nil, nil

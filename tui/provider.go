@@ -58,7 +58,7 @@ func (m *model) providerLines(i, w, h int) []spans {
 			figure("p95", orDash(seconds(p.TTFTp95, 2), m.theme.glyphs), style{})),
 		fact("requests", figure("running", count(int64(p.InFlight)), strong(plain)), figure("ok", count(p.OK), fg(good)),
 			figure("failed", count(p.Failed), ifAny(p.Failed, fg(bad)))),
-		fact("share", append(m.bar(max(8, min(24, w-factWidth-30)), p.Share, seriesRole(i)), span{" " + percent(p.Share), strong(plain)}, span{" of answers", fg(dim)})),
+		fact("share", append(m.bar(max(8, min(24, w-factWidth-30)), p.Share, seriesRole(i)), span{" " + m.share(i), strong(plain)}, span{" of answers", fg(dim)})),
 	}
 	lines = append(lines, m.providerChoice(p, w)...)
 	lines = append(lines, m.providerMoney(p, w)...)
@@ -188,7 +188,7 @@ func (m *model) sparkline(p *metrics.ProviderView, i, w int) spans {
 		}
 		ss = append(ss, span{block, fg(colour)})
 	}
-	return append(ss, span{fmt.Sprintf("  %d min", m.sparkSpan()/60), fg(faint)})
+	return append(ss, span{fmt.Sprintf("  %d min", m.sparkSpan()/60), fg(dim)})
 }
 
 // itsEvents are the newest events of a provider.
@@ -234,7 +234,7 @@ func (m *model) paintItsRequests(in region, name string) {
 		y++
 	}
 	if y == 1 {
-		in.text(x, 1, "none yet", fg(faint))
+		in.text(x, 1, "none yet", fg(dim))
 	}
 }
 

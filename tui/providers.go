@@ -162,7 +162,7 @@ func (m *model) paintProvider(in region, y, i int, cols []placed) {
 		case colShare:
 			in.gauge(3+c.x, y, c.width, p.Share, seriesRole(i))
 		case colPercent:
-			in.cell(3, y, c, percent(p.Share), style{})
+			in.cell(3, y, c, m.share(i), style{})
 		case colToday:
 			in.cell(3, y, c, orDash(dollars(p.Spent), g), ifAny(p.Spent, style{}))
 		}
@@ -200,7 +200,7 @@ func (m *model) paintCompactProviders(r region) {
 		case p.State == metrics.StateCooling && !p.RetryAt.IsZero():
 			rest = append(rest, span{left(p.RetryAt.Sub(m.shown.At)), fg(state.role)})
 		case p.State.Available():
-			rest = append(rest, span{orDash(rate(p.TPS), g), ifAny(p.TPS, strong(plain))}, span{" " + percent(p.Share), fg(dim)})
+			rest = append(rest, span{orDash(rate(p.TPS), g), ifAny(p.TPS, strong(plain))}, span{" " + m.share(i), fg(dim)})
 		default:
 			rest = append(rest, span{stateWord(p, m.shown.At), fg(state.role)})
 		}
@@ -211,6 +211,15 @@ func (m *model) paintCompactProviders(r region) {
 			m.markRow(box, 0)
 		}
 	}
+}
+
+// share is a provider's part of the traffic, such that all of them make 100%.
+func (m *model) share(i int) string {
+	shares := make([]float64, len(m.shown.Providers))
+	for k := range shares {
+		shares[k] = m.shown.Providers[k].Share
+	}
+	return strconv.Itoa(percents(shares)[i]) + "%"
 }
 
 // seriesSign is what stands before a provider's name.

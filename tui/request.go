@@ -150,7 +150,7 @@ func (m *model) timeline(q *metrics.RequestRecord, w int) []spans {
 	}
 	g := m.theme.glyphs
 	return append(lines, spans{{strings.Repeat(" ", names), style{}}, {g.waitBar, fg(accent)}, {" waiting   ", fg(dim)},
-		{g.streamBar, fg(accent)}, {" streaming   ", fg(dim)}, {g.failBar, fg(bad)}, {" failed", fg(dim)}})
+		{g.streamBar, fg(accent)}, {" streaming   ", fg(dim)}, {m.failBar(), fg(bad)}, {" failed", fg(dim)}})
 }
 
 // axis labels the seconds of a timeline.
@@ -172,7 +172,7 @@ func axis(names, bar int, total time.Duration) spans {
 			copy(line[x:], text)
 		}
 	}
-	return spans{{pad("ATTEMPTS", names), fg(dim)}, {string(line), fg(faint)}}
+	return spans{{pad("ATTEMPTS", names), fg(dim)}, {string(line), fg(dim)}}
 }
 
 // niceStep divides a span into at most n steps of 1, 2 or 5 times a power of ten.
@@ -206,7 +206,7 @@ func (m *model) attemptBar(q *metrics.RequestRecord, a *metrics.AttemptRecord, w
 	ss := spans{{strings.Repeat(" ", from), style{}}}
 	switch {
 	case failed && a.TTFT == 0:
-		ss = append(ss, span{strings.Repeat(g.failBar, to-from), fg(bad)})
+		ss = append(ss, span{strings.Repeat(m.failBar(), to-from), fg(bad)})
 	case failed:
 		ss = append(ss, span{strings.Repeat(g.waitBar, first-from), fg(colour)},
 			span{strings.Repeat(g.streamBar, max(0, to-first-1)), fg(colour)}, span{g.failed, fg(bad)})
@@ -226,6 +226,15 @@ func (m *model) attemptBar(q *metrics.RequestRecord, a *metrics.AttemptRecord, w
 		ss = append(ss, span{" " + word, st})
 	}
 	return ss
+}
+
+// failBar is the bar of an attempt without an answer. Without colour it must
+// not look like a streaming one.
+func (m *model) failBar() string {
+	if m.theme.coloured() {
+		return m.theme.glyphs.failBar
+	}
+	return m.theme.glyphs.failed
 }
 
 // failedWords is a failure in a word or two: 429 rate limited, timeout.

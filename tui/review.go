@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 
 // reviewState is how the person looks at a review.
 type reviewState struct {
-	hash   string    // of the newest review
+	hash   string    // reviewKey of the newest one
 	opened time.Time // when it came before the person's eyes
 	lines  bool      // the file's lines instead of the summary
 }
@@ -20,10 +21,7 @@ type reviewState struct {
 // follow notices that another review waits. One that comes while the person
 // looks begins anew, and answers count again only after a while.
 func (m *model) follow(r *metrics.Review) {
-	hash := ""
-	if r != nil {
-		hash = r.Hash + r.At.String() // one that cannot be read has no hash
-	}
+	hash := reviewKey(r)
 	if hash == m.review.hash {
 		return
 	}
@@ -36,6 +34,14 @@ func (m *model) follow(r *metrics.Review) {
 	}
 	m.review.hash = hash
 	m.soil(paneTabs, paneFooter, paneReview)
+}
+
+// reviewKey tells one review from another, "" is none.
+func reviewKey(r *metrics.Review) string {
+	if r == nil {
+		return ""
+	}
+	return r.Hash + r.At.String() // one that cannot be read has no hash
 }
 
 // reviewBadge is what the tab of the configuration says.
@@ -75,7 +81,7 @@ func (m *model) paintReview(r region) {
 	default:
 		title = filepath.Base(review.File) + ": running " + m.theme.glyphs.arrow + " on disk"
 		note = spans{{plural(len(review.Changes), "change") + ", saved " + m.clock(review.At), fg(warn)}}
-		lines = m.changeLines(review, r.w-4)
+		lines = m.changeLines(review, r.w-4, r.h-2)
 	}
 	in := m.open(r, paneReview, title, note)
 	if m.layout.framed {
@@ -148,8 +154,9 @@ func (m *model) noReview(w int) []spans {
 }
 
 // changeLines is the summary of a usable file: what changes, what follows from
-// it, what may not be meant.
-func (m *model) changeLines(r *metrics.Review, w int) []spans {
+// it, what may not be meant. Where they do not fit into h rows the last come
+// first: nobody should apply them unseen.
+func (m *model) changeLines(r *metrics.Review, w, h int) []spans {
 	g := m.theme.glyphs
 	path := 12
 	for _, c := range r.Changes {
@@ -178,11 +185,27 @@ func (m *model) changeLines(r *metrics.Review, w int) []spans {
 			warnings = append(warnings, spans{{piece, style{}}})
 		}
 	}
-	lines = append(append(lines, nil), headed("Effect", info, effects)...)
+	parts := [][]spans{lines, headed("Effect", info, effects)}
 	if warnings != nil {
-		lines = append(append(lines, nil), headed("Warning", warn, warnings)...)
+		parts = append(parts, headed("Warning", warn, warnings))
 	}
-	return append(lines, nil, m.reviewKeys())
+	parts = append(parts, []spans{m.reviewKeys()})
+	rows := len(parts) - 1
+	for _, p := range parts {
+		rows += len(p)
+	}
+	if rows > h {
+		slices.Reverse(parts[:len(parts)-1])
+	}
+	return slices.Concat(parts[0], withGaps(parts[1:]))
+}
+
+// withGaps joins parts with a blank line before each.
+func withGaps(parts [][]spans) (lines []spans) {
+	for _, p := range parts {
+		lines = append(append(lines, nil), p...)
+	}
+	return lines
 }
 
 const effectWidth = 9
@@ -203,14 +226,19 @@ func (m *model) aliasLines(e *metrics.Effect, w int) (lines []spans) {
 	for i := range e.Aliases {
 		a := &e.Aliases[i]
 		line := spans{{a.Alias + "  ", strong(plain)}}
+		before, after := make([]float64, len(a.Shares)), make([]float64, len(a.Shares))
+		for k, s := range a.Shares {
+			before[k], after[k] = s.Old, s.New
+		}
+		was, will := percents(before), percents(after)
 		for k, s := range a.Shares {
 			name := s.Provider
 			if s.Model != "" {
 				name += "/" + s.Model
 			}
-			piece := spans{{name + " ", style{}}, {percent(s.Old), fg(dim)}}
-			if percent(s.Old) != percent(s.New) {
-				piece = append(piece, span{" " + g.arrow + " ", fg(dim)}, span{percent(s.New), strong(plain)})
+			piece := spans{{name + " ", style{}}, {strconv.Itoa(was[k]) + "%", fg(dim)}}
+			if was[k] != will[k] {
+				piece = append(piece, span{" " + g.arrow + " ", fg(dim)}, span{strconv.Itoa(will[k]) + "%", strong(plain)})
 			}
 			if k > 0 && line.width()+3+piece.width() > w {
 				lines, line = append(lines, line), spans{{pad("", width(a.Alias)+2), style{}}}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 )
@@ -10,6 +11,8 @@ func dollars(v float64) string {
 	switch {
 	case v <= 0:
 		return ""
+	case v < 0.005:
+		return "<$0.01"
 	case v < 9999.5:
 		return fmt.Sprintf("$%.2f", v)
 	}
@@ -19,8 +22,11 @@ func dollars(v float64) string {
 // price is what one request costs: with tenths of a cent while it is less than
 // a dollar.
 func price(v float64) string {
-	if v > 0 && v < 0.9995 {
-		return fmt.Sprintf("$%.3f", math.Max(v, 0.001))
+	switch {
+	case v > 0 && v < 0.0005:
+		return "<$0.001"
+	case v > 0 && v < 0.9995:
+		return fmt.Sprintf("$%.3f", v)
 	}
 	return dollars(v)
 }
@@ -61,7 +67,10 @@ func (m *model) paintSpend(r region) {
 	if s.PerHour > 0 {
 		line := spans{{"burn rate ", fg(dim)}, {dollars(s.PerHour) + "/h", strong(plain)}}
 		if !s.LimitAt.IsZero() {
-			line = append(line, span{"   limit reached at ", fg(dim)}, span{s.LimitAt.In(m.zone).Format("15:04"), strong(warn)}, span{" at this pace", fg(dim)})
+			line = append(line, span{"   limit reached at ", fg(dim)}, span{s.LimitAt.In(m.zone).Format("15:04"), strong(warn)})
+			if pace := (span{" at this pace", fg(dim)}); line.width()+width(pace.text) <= in.w {
+				line = append(line, pace)
+			}
 		}
 		in.spans(0, y, in.w, line)
 		y++
@@ -97,7 +106,7 @@ func (m *model) money(room int) spans {
 	if s == nil || s.Today == 0 && s.Limit == 0 {
 		return nil
 	}
-	line := spans{{"today ", fg(dim)}, {price(max(s.Today, 0.001)), strong(plain)}}
+	line := spans{{"today ", fg(dim)}, {cmp.Or(price(s.Today), "$0.00"), strong(plain)}}
 	if s.Limit <= 0 {
 		return line
 	}

@@ -12,7 +12,7 @@ type role uint8
 const (
 	plain    role = iota // the terminal's own colour
 	dim                  // secondary text
-	faint                // barely there: separators, empty rows
+	faint                // barely there, nothing that has to be read: dashes, numbers of lines
 	edge                 // frames
 	accent               // focus, keys
 	good                 // ready, ok
@@ -175,7 +175,9 @@ func (t *theme) colourParams(st style) []string {
 	if st.attr&reverse != 0 {
 		p = append(p, "7")
 	}
-	if st.fg != plain {
+	// Among 16 colours the row's may be the text's: it would not be seen.
+	hidden := t.profile == ansi16 && st.fg != plain && st.bg != plain && t.palette[st.fg].x16 == t.palette[st.bg].x16
+	if st.fg != plain && !hidden {
 		p = append(p, t.colour(st.fg, 30))
 	}
 	if st.bg != plain {

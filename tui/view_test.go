@@ -250,3 +250,40 @@ func BenchmarkView160x45(b *testing.B) {
 		})
 	}
 }
+
+// TestSmallReviewsBeginWithWhatFollows: what is warned of cannot be applied
+// unseen because it stands last.
+func TestSmallReviewsBeginWithWhatFollows(t *testing.T) {
+	m := testModel(steady(waiting(changed)()), 60, 16, trueColorEnv)
+	press(m, "c")
+	if !strings.Contains(text(m), "Warning  claude-haiku* now has one provider") || !strings.Contains(text(m), "Effect") {
+		t.Error(text(m))
+	}
+}
+
+// TestFailedAttemptsLookFailedWithoutColour: their bars are not those of a stream.
+func TestFailedAttemptsLookFailedWithoutColour(t *testing.T) {
+	m := testModel(steady(busyDay()), 160, 45, looks["none"])
+	press(m, "3", "enter")
+	if !strings.Contains(text(m), "1 zai        ✕") && !strings.Contains(text(m), "✕✕") {
+		t.Error(text(m))
+	}
+}
+
+func TestFooterOffersOnlyAnswersThereAre(t *testing.T) {
+	footer := func(snap metrics.Snapshot) string {
+		m := testModel(steady(snap), 120, 36, trueColorEnv)
+		press(m, "c")
+		rows := strings.Split(text(m), "\n")
+		return rows[len(rows)-1]
+	}
+	for _, tt := range []struct {
+		snap    metrics.Snapshot
+		y, n, d bool
+	}{{busyDay(), false, false, false}, {waiting(broken)(), false, true, false}, {waiting(changed)(), true, true, true}} {
+		got := footer(tt.snap)
+		if strings.Contains(got, "apply") != tt.y || strings.Contains(got, "reject") != tt.n || strings.Contains(got, "details") != tt.d {
+			t.Errorf("offers %q", got)
+		}
+	}
+}
