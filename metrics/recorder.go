@@ -51,7 +51,6 @@ type ProviderInfo struct {
 	Name, Type, Endpoint string
 	Weight               float64
 	Tier                 int
-	Off                  string // why it cannot be used, "" = it can
 }
 
 // provider is the live side of a ProviderInfo. Its mutex may be taken while
@@ -271,9 +270,6 @@ func (p *provider) view(at time.Duration) ProviderView {
 		TPS: p.flow.rate(at), History: p.flow.history(at),
 		InFlight: p.inFlight, OK: p.ok, Failed: p.failed,
 		Share: p.share.value(at), LastError: p.lastError, LastErrorAt: p.lastErrorAt,
-	}
-	if p.info.Off != "" {
-		v.State, v.LastError = StateOff, p.info.Off
 	}
 	v.TTFTp50, v.TTFTp95 = p.ttft.quantiles()
 	return v

@@ -51,7 +51,6 @@ const (
 	StateHalfOpen State = "half-open" // its pause is over, no request has succeeded yet
 	StateAuth     State = "auth"      // its key was refused; left out until RetryAt
 	StateHeld     State = "held"      // left out because a person says so, until the same says otherwise
-	StateOff      State = "off"       // configured, but this build or configuration cannot use it
 )
 
 // Available reports whether a provider in this state may be asked for something.

@@ -49,10 +49,8 @@ type clientKey struct {
 // Wiring is what a Runtime is built from.
 type Wiring struct {
 	Config *config.Config
-	// Providers holds those that can be used, by name.
+	// Providers holds all that are configured, by name.
 	Providers map[string]providers.Provider
-	// Unusable says, by name, why a configured provider is not in Providers.
-	Unusable map[string]string
 	Keys     []Key
 	State    *routing.State
 	Routing  routing.Options
@@ -66,7 +64,7 @@ func NewRuntime(w Wiring) *Runtime {
 		if impl := w.Providers[p.Name]; impl != nil {
 			rt.providers[p.Name] = upstream{impl, p}
 		}
-		rt.infos = append(rt.infos, providerInfo(w.Config, p, w.Unusable[p.Name]))
+		rt.infos = append(rt.infos, providerInfo(w.Config, p))
 	}
 	for _, k := range w.Keys {
 		rt.keys = append(rt.keys, clientKey{name: k.Name, sum: sha256.Sum256([]byte(k.Value.Reveal())), models: k.Models, dailyBudget: k.DailyBudget})
@@ -140,8 +138,8 @@ func blended(p *config.Price, billing config.Billing) *float64 {
 	return &cost
 }
 
-func providerInfo(c *config.Config, p *config.Provider, off string) metrics.ProviderInfo {
-	info := metrics.ProviderInfo{Name: p.Name, Type: string(p.Type), Endpoint: p.Endpoint, Off: off}
+func providerInfo(c *config.Config, p *config.Provider) metrics.ProviderInfo {
+	info := metrics.ProviderInfo{Name: p.Name, Type: string(p.Type), Endpoint: p.Endpoint}
 	for _, m := range c.Models {
 		if m.Provider != p.Name {
 			continue

@@ -210,9 +210,6 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 				p.Include(v.TargetView)
 			}
 		}
-		if p.State == metrics.StateOff {
-			continue
-		}
 		if s.held.has(p.Name) {
 			p.State = metrics.StateHeld
 			continue

@@ -396,7 +396,7 @@ func randomSnapshot(r *rand.Rand) metrics.Snapshot {
 	}
 	num := func() int64 { return r.Int64() >> r.IntN(63) }
 	phases := []metrics.Phase{metrics.PhaseWaiting, metrics.PhaseStreaming, metrics.PhaseOK, metrics.PhaseFailed, metrics.PhaseCanceled, "?"}
-	states := []metrics.State{metrics.StateReady, metrics.StateCooling, metrics.StatePartly, metrics.StateHalfOpen, metrics.StateAuth, metrics.StateOff, "?"}
+	states := []metrics.State{metrics.StateReady, metrics.StateCooling, metrics.StatePartly, metrics.StateHalfOpen, metrics.StateAuth, "?"}
 	kinds := []metrics.EventKind{metrics.EventFallback, metrics.EventCooldown, metrics.EventReturn, metrics.EventCredential, metrics.EventConfig, "\x1b"}
 	outcomes := []string{"", "ok", "canceled", "rate_limited", "timeout", "\x1b[2J"}
 	s := metrics.Snapshot{

@@ -82,7 +82,7 @@ func (m *model) helpSigns() []spans {
 	for _, s := range []metrics.State{metrics.StateReady, metrics.StateHalfOpen, metrics.StateCooling} {
 		states = append(states, state(s)...)
 	}
-	for _, s := range []metrics.State{metrics.StateAuth, metrics.StateHeld, metrics.StateOff} {
+	for _, s := range []metrics.State{metrics.StateAuth, metrics.StateHeld} {
 		others = append(others, state(s)...)
 	}
 	return []spans{

@@ -97,7 +97,6 @@ type built struct {
 	announce []string
 	firstKey string // a client key for the demo's own clients, "" when none is needed
 	warnings []string
-	unusable map[string]string // by provider: why it is left out
 }
 
 // instance is a provider that has been made. It has a pool of connections, so
@@ -129,15 +128,11 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 	if before == nil {
 		before = &built{}
 	}
-	b := &built{instances: map[string]*instance{}, random: map[string]config.Secret{}, unusable: map[string]string{}}
+	b := &built{instances: map[string]*instance{}, random: map[string]config.Secret{}}
 	w := proxy.Wiring{Config: c, State: state,
-		Providers: map[string]providers.Provider{}, Unusable: b.unusable, Routing: proxy.RoutingOptions(c)}
+		Providers: map[string]providers.Provider{}, Routing: proxy.RoutingOptions(c)}
 	w.Routing.Now = now
 	err := b.fill(ctx, &w, before, getenv)
-	if err == nil && len(w.Providers) == 0 {
-		err = hinted(errors.New("no configured provider can be used: "+strings.Join(b.warnings, "; ")),
-			"configure at least one provider")
-	}
 	if err != nil {
 		b.close(before)
 		return nil, err

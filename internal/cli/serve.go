@@ -290,14 +290,7 @@ func (p *program) greet() {
 	base, out := "http://"+p.rec.Snapshot(0).Listen, logging.Clean(p.out)
 	fmt.Fprintf(out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, p.doc.Name)
 	for _, m := range c.Models {
-		if _, off := p.built.unusable[m.Provider]; !off {
-			fmt.Fprintf(out, "  %-40s → %s\n", modelNames(m), describeTarget(m))
-		}
-	}
-	for _, provider := range c.Providers {
-		if why, off := p.built.unusable[provider.Name]; off {
-			fmt.Fprintf(out, "  left out: %s, %s\n", provider.Name, why)
-		}
+		fmt.Fprintf(out, "  %-40s → %s\n", modelNames(m), describeTarget(m))
 	}
 	if len(c.APIKeys) == 0 {
 		fmt.Fprintln(out, "\nNo client keys are configured: whoever is on this machine may use it.")
