@@ -104,6 +104,7 @@ type built struct {
 type instance struct {
 	config config.Provider
 	models []config.Model    // what of them the implementation depends on
+	mixed  bool              // there are providers of other formats
 	ca     [sha256.Size]byte // of the file's content
 	impl   interface {
 		providers.Provider
@@ -149,7 +150,7 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 // fill makes what the wiring needs.
 func (b *built) fill(ctx context.Context, w *proxy.Wiring, before *built, getenv func(string) string) error {
 	for _, p := range w.Config.Providers {
-		i, err := b.instance(ctx, p, modelsOf(w.Config, p), before.instances[p.Name], getenv)
+		i, err := b.instance(ctx, w.Config, p, before.instances[p.Name], getenv)
 		if err != nil {
 			return fmt.Errorf("provider %s: %w", p.Name, err)
 		}
@@ -168,8 +169,8 @@ func (b *built) fill(ctx context.Context, w *proxy.Wiring, before *built, getenv
 
 // instance makes a provider, or takes the one from before when it would be the
 // same again.
-func (b *built) instance(ctx context.Context, p config.Provider, models []config.Model, before *instance, getenv func(string) string) (*instance, error) {
-	i := &instance{config: p, models: models}
+func (b *built) instance(ctx context.Context, c *config.Config, p config.Provider, before *instance, getenv func(string) string) (*instance, error) {
+	i := &instance{config: p, models: modelsOf(c, p), mixed: p.Type == config.Anthropic && mixed(c)}
 	if p.TLS.CA != "" {
 		pem, err := os.ReadFile(p.TLS.CA)
 		if err != nil {
@@ -177,7 +178,7 @@ func (b *built) instance(ctx context.Context, p config.Provider, models []config
 		}
 		i.ca = sha256.Sum256(pem)
 	}
-	if before != nil && before.config.Equal(p) && before.ca == i.ca && reflect.DeepEqual(before.models, models) {
+	if before != nil && before.config.Equal(p) && before.ca == i.ca && before.mixed == i.mixed && reflect.DeepEqual(before.models, i.models) {
 		return before, nil
 	}
 	if p.Type == config.Bedrock {
@@ -201,13 +202,22 @@ func (b *built) instance(ctx context.Context, p config.Provider, models []config
 	var err error
 	switch p.Type {
 	case config.OpenAI:
-		i.impl, err = openai.New(p, models, key)
+		i.impl, err = openai.New(p, i.models, key)
 	case config.Bedrock:
 		i.impl, err = b.bedrock(ctx, p, key, getenv)
 	default:
-		i.impl, err = anthropic.New(p, key)
+		var impl *anthropic.Provider
+		if impl, err = anthropic.New(p, key); err == nil {
+			impl.Mixed = i.mixed
+			i.impl = impl
+		}
 	}
 	return i, err
+}
+
+// mixed reports whether a session may be served in another format at times.
+func mixed(c *config.Config) bool {
+	return slices.ContainsFunc(c.Providers, func(p config.Provider) bool { return p.Type == config.OpenAI })
 }
 
 // modelsOf is what the conversions of an OpenAI provider depend on.

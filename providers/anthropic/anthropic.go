@@ -25,6 +25,11 @@ import (
 // Provider is one configured account at one endpoint.
 type Provider struct {
 	*upstream.Client
+	// Mixed says that histories may hold answers which providers of other formats
+	// have made, so that every request has to be looked into. It is to be set
+	// before the first Send.
+	Mixed bool
+
 	urls [2]url.URL // by providers.Endpoint
 	// unsigned is set once an answer has brought thinking without a signature:
 	// then this upstream takes it back.

@@ -30,7 +30,7 @@ func (p *Provider) splice(r *providers.Request) [3][]byte {
 	if r.Model != r.Asked {
 		name, _ = json.Marshal(r.Model) // a string always marshals
 	}
-	if !p.unsigned.Load() && hasUnsigned(b) {
+	if p.Mixed && !p.unsigned.Load() && hasUnsigned(b) {
 		if whole, ok := withoutUnsigned(r, name); ok {
 			return [3][]byte{whole}
 		}

@@ -8,7 +8,7 @@ import (
 	"anyproxy/providers/upstream"
 )
 
-// Thinking that another provider's format made carries no signature, and the
+// Thinking that a provider of another format made carries no signature, and the
 // API refuses a history with it. It is left out of what goes to an upstream
 // that has not made such thinking itself.
 

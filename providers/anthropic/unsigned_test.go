@@ -22,6 +22,7 @@ const (
 func TestThinkingOfOtherProvidersIsLeftOut(t *testing.T) {
 	up := newEcho(t)
 	p := newProvider(t, config.Provider{Endpoint: up.URL}, testKey)
+	p.Mixed = true
 	model := func(blocks string) string { return `{"role":"assistant","content":[` + blocks + `]}` }
 	for _, tt := range []struct{ messages, want string }{
 		{userSaid + "," + model(thought+","+said) + "," + userSaid, userSaid + "," + model(said) + "," + userSaid},
@@ -54,6 +55,7 @@ func TestUnsignedThinkingGoesBackToItsMaker(t *testing.T) {
 		body, _ = io.ReadAll(r.Body)
 		streamed(answer)(w, r)
 	})
+	p.Mixed = true
 	history := `{"model":"m","messages":[` + userSaid + `,{"role":"assistant","content":[` + thought + `,` + said + `]},` + userSaid + `]}`
 	ask := func() string {
 		t.Helper()
