@@ -26,7 +26,9 @@ import (
 	"anyproxy/proxy/routing"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // upstream is a scripted server that remembers what it was asked.
 type upstream struct {

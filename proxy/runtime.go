@@ -51,9 +51,9 @@ type Wiring struct {
 	Config *config.Config
 	// Providers holds all that are configured, by name.
 	Providers map[string]providers.Provider
-	Keys     []Key
-	State    *routing.State
-	Routing  routing.Options
+	Keys      []Key
+	State     *routing.State
+	Routing   routing.Options
 }
 
 // NewRuntime builds a Runtime.

@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", "testdata/aws-credentials")
 	os.Setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1") // nobody answers
 	// The signal package's own goroutine stays for the life of the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.signal_recv"), goleak.IgnoreTopFunction("os/signal.loop"))
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.signal_recv"), goleak.IgnoreTopFunction("os/signal.loop"),
+		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
 // safeBuffer can be read while it is written.

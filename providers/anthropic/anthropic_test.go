@@ -22,7 +22,9 @@ import (
 	"anyproxy/providers/upstream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 const testKey = "sk-ant-api03-upstreamKey1234567890"
 

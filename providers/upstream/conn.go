@@ -108,6 +108,10 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	return n, nil
 }
 
+// copied is how long a request may be to be copied behind its head: cheaper than
+// to have the system gather it.
+const copied = 16 << 10
+
 // deadTime is how long a connection that cannot be written to may go on to say
 // what is the matter.
 const deadTime = time.Second
@@ -117,18 +121,29 @@ const deadTime = time.Second
 // kept-alive connection was dead, and repeats the request on another one. An
 // error of this write it would take for one of the body's.
 func (c *conn) send(parts ...[]byte) {
-	all := make(net.Buffers, 0, 4)
-	if head := c.head; head != nil {
-		c.head = nil
-		defer heads.Put(&head)
-		all = append(all, head)
+	if c.head == nil {
+		c.head = (*heads.Get().(*[]byte))[:0]
 	}
+	head := c.head
+	c.head = nil
+	all := make(net.Buffers, 1, 4)
 	for _, part := range parts {
-		if len(part) > 0 {
+		switch {
+		case len(part) == 0:
+		case len(all) == 1 && len(head)+len(part) <= copied:
+			head = append(head, part...)
+		default:
 			all = append(all, part)
 		}
 	}
-	if _, err := all.WriteTo(c.Conn); err != nil {
+	var err error
+	if all[0] = head; len(all) == 1 {
+		_, err = c.Conn.Write(head)
+	} else {
+		_, err = all.WriteTo(c.Conn)
+	}
+	heads.Put(&head)
+	if err != nil {
 		_ = c.SetReadDeadline(time.Now().Add(deadTime))
 	}
 }

@@ -17,7 +17,9 @@ import (
 	"anyproxy/internal/simulator"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // run lets sessions work against script until enough requests have come.
 func run(t *testing.T, script simulator.Script, enough int) (Tally, []*simulator.Received) {
