@@ -12,24 +12,27 @@ import (
 // API refuses a history with it. It is left out of what goes to an upstream
 // that has not made such thinking itself.
 
-// emptyString is how clients write an empty value: what is looked for in every
-// request must be found at the speed of a memory scan.
-var emptyString = []byte(`:""`)
+// emptyStrings are the two ways in which clients write an empty value: what is
+// looked for in every request must be found at the speed of a memory scan.
+var emptyStrings = [][]byte{[]byte(`:""`), []byte(`: ""`)}
 
 // hasUnsigned reports whether a request may hold thinking without a signature.
 func hasUnsigned(body []byte) bool {
 	const key = `"signature"`
-	for from := 0; ; {
-		i := bytes.Index(body[from:], emptyString)
-		if i < 0 {
-			return false
+	for _, empty := range emptyStrings {
+		for from := 0; ; {
+			i := bytes.Index(body[from:], empty)
+			if i < 0 {
+				break
+			}
+			at := from + i
+			if bytes.HasSuffix(body[:at], []byte(key)) {
+				return true
+			}
+			from = at + len(empty)
 		}
-		at := from + i
-		if bytes.HasSuffix(body[:at], []byte(key)) {
-			return true
-		}
-		from = at + len(emptyString)
 	}
+	return false
 }
 
 // withoutUnsigned gives a request with the model's name set and without the

@@ -13,6 +13,7 @@ import (
 
 const (
 	thought   = `{"type":"thinking","thinking":"hm","signature":""}`
+	spaced    = `{"type": "thinking", "thinking": "hm", "signature": ""}` // as Python's json writes it
 	signed    = `{"type":"thinking","thinking":"hm","signature":"EqQB"}`
 	said      = `{"type":"text","text":"\"signature\":\"\""}`
 	userSaid  = `{"role":"user","content":"a"}`
@@ -32,6 +33,7 @@ func TestThinkingOfOtherProvidersIsLeftOut(t *testing.T) {
 		{userSaid + "," + model(thought) + "," + userSaid, userSaid + "," + userSaid},
 		{model(thought) + "," + userSaid, userSaid},
 		{model(thought) + "," + model(thought) + "," + userSaid + "," + model(thought), userSaid},
+		{userSaid + "," + model(spaced+","+said), userSaid + "," + model(said)},
 		{userSaid + "," + model(signed+","+said) + "," + model(emptyArgs), userSaid + "," + model(signed+","+said) + "," + model(emptyArgs)},
 	} {
 		for _, format := range []string{`{"model":"claude-a","messages":[%s],"x":1}`, `{"messages":[%s],"model":"claude-a"}`} {

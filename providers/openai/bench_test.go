@@ -89,7 +89,7 @@ func BenchmarkChunk(b *testing.B) {
 	var k chunk
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := k.read(text); err != nil {
+		if err := k.read(text, false); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -102,7 +102,7 @@ func BenchmarkWhole(b *testing.B) {
 	for b.Loop() {
 		composers.Put(m)
 		m = newComposer(whole{}, reply{model: "m"})
-		if err := m.chunk.read(text); err != nil {
+		if err := m.chunk.read(text, false); err != nil {
 			b.Fatal(err)
 		}
 		if err := m.take(); err != nil {

@@ -23,6 +23,7 @@ type chunk struct {
 	usage     providers.Usage
 	counted   bool // usage was there
 	bare      bool // there is nothing but usage
+	whole     bool // it is an answer without a stream
 
 	scratch []byte
 }
@@ -39,10 +40,10 @@ type piece struct {
 
 var errNoObject = errors.New("JSON that is no object")
 
-// read takes a chunk apart, in one pass and without allocation. Of members that
-// are there twice the last counts.
-func (k *chunk) read(data []byte) error {
-	*k = chunk{calls: k.calls[:0], scratch: k.scratch[:0]}
+// read takes a chunk apart, or a whole answer, in one pass and without
+// allocation. Of members that are there twice the last counts.
+func (k *chunk) read(data []byte, whole bool) error {
+	*k = chunk{calls: k.calls[:0], scratch: k.scratch[:0], whole: whole}
 	o, err := jsonscan.OpenObject(data, 0, maxDepth)
 	if err != nil {
 		return cmp.Or(jsonscan.Valid(data, maxDepth), errNoObject)
@@ -111,7 +112,7 @@ func (k *chunk) choices(outer *jsonscan.Object, data []byte) {
 
 func (k *chunk) choice(o *jsonscan.Object, data []byte) {
 	before := *k
-	other := false
+	other, from := false, 0
 	for o.NextKey() {
 		switch string(name(o.Key)) {
 		case "index":
@@ -121,10 +122,11 @@ func (k *chunk) choice(o *jsonscan.Object, data []byte) {
 			}
 			other = ok && n != 0
 		case "delta", "message":
-			k.delta(o, data)
-		case "text": // of the older completions
-			k.text = text(o)
-			k.chosen = k.chosen || len(k.text) > 0
+			from = k.told(o, data, from)
+		case "text": // of the older completions; Together has it beside a delta
+			if words := text(o); from == 0 && len(words) > 0 {
+				k.text, k.chosen = words, true
+			}
 		case "finish_reason":
 			k.finish = text(o)
 			k.chosen = k.chosen || len(k.finish) > 0
@@ -139,24 +141,40 @@ func (k *chunk) choice(o *jsonscan.Object, data []byte) {
 	}
 }
 
-func (k *chunk) delta(outer *jsonscan.Object, data []byte) {
-	o, err := jsonscan.OpenObject(data, outer.Val.Start, maxDepth)
-	if err != nil {
-		return
+// told takes the words from a choice's delta or message. Perplexity sends both:
+// an empty delta with the message of a whole answer, and with each delta of a
+// stream the message so far. from says what they were taken from until now, 0
+// nothing, 2 the one that counts; it returns what that is then.
+func (k *chunk) told(outer *jsonscan.Object, data []byte, from int) int {
+	rank := 1
+	if jsonscan.Is(outer.Key, "message") == k.whole {
+		rank = 2
 	}
+	o, err := jsonscan.OpenObject(data, outer.Val.Start, maxDepth)
+	if err != nil || rank < from {
+		return from
+	}
+	if from > 0 && rank > from {
+		k.text, k.reasoning, k.refusal, k.calls = nil, nil, nil, k.calls[:0]
+	}
+	k.delta(outer, &o, data)
+	return rank
+}
+
+func (k *chunk) delta(outer, o *jsonscan.Object, data []byte) {
 	for o.NextKey() {
 		k.chosen = true
 		switch string(name(o.Key)) {
 		case "content":
-			k.content(&o)
+			k.content(o)
 		case "reasoning_content", "reasoning":
-			if r := text(&o); len(r) > 0 {
+			if r := text(o); len(r) > 0 {
 				k.reasoning = r
 			}
 		case "refusal":
-			k.refusal = text(&o)
+			k.refusal = text(o)
 		case "tool_calls":
-			k.toolCalls(&o, data)
+			k.toolCalls(o, data)
 		case "function_call":
 			if o.Finish() && o.Raw()[0] == '{' {
 				k.function(&piece{index: -1}, o.Raw())

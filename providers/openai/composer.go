@@ -12,7 +12,12 @@ import (
 // are known to be whole, and what waits behind them.
 const maxHeld = 16 << 20
 
+// maxItems bounds the blocks of an answer: no model makes as many, and each
+// piece of a tool call is looked for among them.
+const maxItems = 4 << 10
+
 var (
+	errItems     = errors.New("more than 4096 content blocks")
 	errHeld      = errors.New("more than 16 MiB of tool calls")
 	errNoFinish  = errors.New("answer ended without a finish_reason")
 	errNoContent = errors.New("answer without content or finish_reason")
@@ -35,6 +40,7 @@ type composer struct {
 	held    int
 	begun   bool // the message has been started
 	refused bool
+	full    bool // there were more than maxItems
 	finish  []byte
 	usage   providers.Usage
 	counted bool
@@ -71,6 +77,9 @@ func (m *composer) take() error {
 	}
 	for i := range k.calls {
 		m.call(&k.calls[i])
+		if m.full {
+			break
+		}
 	}
 	if len(k.finish) > 0 {
 		m.finish = append(m.finish[:0], k.finish...)
@@ -80,8 +89,11 @@ func (m *composer) take() error {
 
 // goOn tells what can be told by now.
 func (m *composer) goOn() error {
-	if m.held > maxHeld {
+	switch {
+	case m.held > maxHeld:
 		return errHeld
+	case m.full:
+		return errItems
 	}
 	return m.pump(false)
 }
@@ -93,10 +105,19 @@ func (m *composer) say(kind itemKind, raw []byte) {
 	}
 	last := len(m.items) - 1
 	if last < 0 || m.items[last].kind != kind {
-		m.items = append(m.items, item{kind: kind})
-		last++
+		last = m.begins(item{kind: kind})
 	}
 	m.add(last, raw)
+}
+
+// begins adds an item, unless there are too many.
+func (m *composer) begins(it item) int {
+	if len(m.items) < maxItems {
+		m.items = append(m.items, it)
+	} else {
+		m.full = true
+	}
+	return len(m.items) - 1
 }
 
 // add adds a piece of an item's content: at once where it is the one that is
@@ -111,19 +132,24 @@ func (m *composer) add(i int, raw []byte) {
 		it.carry = bytes.Clone(raw[len(raw)-n:])
 		raw = raw[:len(raw)-n]
 	}
-	raw = sound(raw)
-	if it.kind == toolItem {
-		m.held += len(raw)
-		if n := it.feed(raw); n < len(raw) {
-			m.addArguments(i, raw[:n])
-			m.items = append(m.items, item{kind: toolItem, index: it.index, name: it.name[:len(it.name):len(it.name)]})
-			m.add(len(m.items)-1, raw[n:])
-			return
-		}
-		m.addArguments(i, raw)
+	carry := it.carry
+	raw = paired(sound(raw))
+	if it.kind != toolItem {
+		m.tell(i, raw)
 		return
 	}
-	m.tell(i, raw)
+	m.held += len(raw)
+	for !m.full {
+		n := m.items[i].feed(raw)
+		m.addArguments(i, raw[:n])
+		if raw = raw[n:]; len(raw) == 0 {
+			return
+		}
+		// Another call's arguments are glued to these; what is left over is theirs.
+		it := &m.items[i]
+		it.carry = nil
+		i = m.begins(item{kind: toolItem, index: it.index, name: it.name[:len(it.name):len(it.name)], carry: carry})
+	}
 }
 
 // addArguments tells of a call's arguments, unless they may turn out to be none.
@@ -157,6 +183,9 @@ func (m *composer) print(it *item, raw []byte) {
 // call adds a piece of a tool call.
 func (m *composer) call(p *piece) {
 	i := m.find(p)
+	if m.full {
+		return
+	}
 	it := &m.items[i]
 	if len(it.id) == 0 && len(p.id) > 0 {
 		it.id = bytes.Clone(p.id)
@@ -179,14 +208,9 @@ func (m *composer) call(p *piece) {
 // number their calls, or all of them 0, or none; and they repeat the id, or say
 // it once, or never.
 func (m *composer) find(p *piece) int {
-	found := -1
-	for i := range m.items {
-		it := &m.items[i]
-		switch {
-		case it.kind != toolItem:
-		case p.index >= 0 && it.index == p.index, p.index < 0 && (len(p.id) == 0 || len(it.id) == 0 || bytes.Equal(it.id, p.id)):
-			found = i
-		}
+	found := len(m.items) - 1
+	for found >= 0 && !m.items[found].takes(p) {
+		found--
 	}
 	if found >= 0 {
 		it := &m.items[found]
@@ -196,8 +220,19 @@ func (m *composer) find(p *piece) int {
 			return found
 		}
 	}
-	m.items = append(m.items, item{kind: toolItem, index: p.index})
-	return len(m.items) - 1
+	return m.begins(item{kind: toolItem, index: p.index})
+}
+
+// takes reports whether a piece may be one of the item.
+func (it *item) takes(p *piece) bool {
+	switch {
+	case it.kind != toolItem:
+		return false
+	case p.index >= 0:
+		return it.index == p.index
+	default:
+		return len(p.id) == 0 || len(it.id) == 0 || bytes.Equal(it.id, p.id)
+	}
 }
 
 // opens reports whether the piece begins a call's arguments.
@@ -280,13 +315,15 @@ func (m *composer) newID(it *item) string {
 // finishItem closes an item's block. Arguments that are no JSON are a failure,
 // unless they are the last thing before the limit of tokens.
 func (m *composer) finishItem(it *item, last bool) error {
-	if len(it.carry) > 0 {
+	if len(it.carry) > 0 && it.kind != toolItem {
 		m.print(it, []byte(`\ufffd`))
 	}
 	var input []byte
 	if it.kind == toolItem {
 		var err error
-		input, err = it.input()
+		if input, err = it.input(); len(it.carry) > 0 {
+			err = errArguments // half a letter is left over
+		}
 		if err != nil && !(last && m.cut()) {
 			return err
 		}

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"anyproxy/internal/jsonscan"
@@ -329,8 +330,11 @@ func (c *conversion) user(m *entry, blocks []block) error {
 			if err := c.flatten(b); err != nil {
 				return err
 			}
-			if b.answered {
+			switch {
+			case b.answered:
 				c.parts = onlyMedia(c.parts, from)
+			case b.failed:
+				c.parts = slices.Insert(c.parts, from, part{kind: textPart, text: []byte("Error:")})
 			}
 		}
 	}
@@ -350,7 +354,7 @@ func (c *conversion) user(m *entry, blocks []block) error {
 	case len(c.parts) > 0:
 	case !known && unknown != "":
 		return wrong(m.where(), "nothing but a block of the type %.40q, which cannot be carried", unknown)
-	case known && len(blocks) > 0 && !hasText(blocks):
+	case known && len(blocks) > 0 && !hasText(blocks), slices.ContainsFunc(blocks, isResult):
 		return nil // results alone
 	}
 	c.out = append(c.out, `{"role":"user","content":`...)
@@ -358,6 +362,8 @@ func (c *conversion) user(m *entry, blocks []block) error {
 	c.out = append(c.out, `},`...)
 	return nil
 }
+
+func isResult(b block) bool { return b.kind == toolResult }
 
 func hasText(blocks []block) bool {
 	for i := range blocks {

@@ -95,20 +95,6 @@ func (it *item) feed(raw []byte) int {
 	return len(raw)
 }
 
-// escapeLength is the length of the escape that raw opens with, both halves of a
-// surrogate pair.
-func escapeLength(raw []byte) int {
-	const short, long = len(`\n`), len(`\u0000`)
-	switch {
-	case raw[1] != 'u':
-		return short
-	case len(raw) >= 2*long && raw[long] == '\\' && raw[long+1] == 'u' && raw[2]|0x20 == 'd' && raw[3] >= '8':
-		return 2 * long
-	default:
-		return long
-	}
-}
-
 // started reports whether there is an object among the arguments: until then
 // there may be none, or a null in its place.
 func (it *item) started() bool { return it.scan.depth > 0 || it.scan.closed }

@@ -79,6 +79,7 @@ func (c *conversion) lesson(said *complaint) (l lesson, ok bool) {
 			l.limit, l.once = room, true
 		}
 	}
+	l.traits &^= c.taught // what has been tried did not help
 	return l, l.traits != 0 || l.limit > 0
 }
 

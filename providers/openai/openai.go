@@ -96,7 +96,9 @@ func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.S
 			return nil, err
 		}
 		t.learn(l)
-		most = l.limit
+		if l.limit > 0 {
+			most = l.limit
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ const (
 type conversion struct {
 	*target
 	traits  trait
+	taught  trait  // of them, what was learnt before this attempt
 	seals   *seals // nil where calls have none
 	sent    trait  // optional fields that were written, by the trait that would leave them out
 	count   bool   // for count_tokens: nothing is sent
@@ -49,7 +50,7 @@ type conversion struct {
 // begin prepares the conversion of r for t.
 func (c *conversion) begin(t *target, seals *seals, r *providers.Request, most int64) {
 	upstream.Recycle(c.out)
-	c.seals = seals
+	c.seals, c.taught = seals, trait(t.learnt.Load())
 	c.target, c.traits, c.count = t, t.traits(), r.Endpoint == providers.CountTokens
 	c.sent, c.most, c.limited, c.lost, c.names, c.list = 0, most, 0, nil, nil, toolList{}
 	c.entries, c.blocks, c.parts, c.pending = c.entries[:0], c.blocks[:0], c.parts[:0], c.pending[:0]
@@ -142,6 +143,7 @@ func (c *conversion) convert(r *providers.Request) error {
 	if !utf8.Valid(c.out) {
 		c.out = bytes.ToValidUTF8(c.out, []byte("\ufffd"))
 	}
+	c.out = paired(c.out)
 	return nil
 }
 

@@ -109,7 +109,7 @@ func (s *stream) chunk(f *providers.Frame, e sse.Event) {
 		}
 		return
 	}
-	if err := m.chunk.read(e.Data); err != nil {
+	if err := m.chunk.read(e.Data, false); err != nil {
 		s.err = s.Fail(providers.ClassBroken, err)
 		return
 	}
@@ -237,7 +237,7 @@ func (w *message) read() (providers.Frame, error) {
 		return providers.Frame{}, err
 	}
 	m, a := w.m, w.answer
-	err = m.chunk.read(body)
+	err = m.chunk.read(body, true)
 	defer func() { m.chunk = chunk{calls: m.chunk.calls[:0], scratch: m.chunk.scratch[:0]} }() // it points into body
 	switch {
 	case err != nil && len(body) > 0 && body[0] == '[' && jsonscan.Valid(body, maxDepth) == nil:

@@ -110,7 +110,7 @@ func (t *target) traits() trait {
 		known &^= newLimit
 	}
 	if learnt.has(noThoughts) {
-		known &^= wantsThoughts
+		known, learnt = known&^wantsThoughts, learnt&^wantsThoughts
 	}
 	return known | learnt
 }

@@ -133,3 +133,52 @@ func sound(raw []byte) []byte {
 	}
 	return bytes.ToValidUTF8(raw, []byte("\ufffd"))
 }
+
+// escapeLength is the length of the escape that raw opens with, both halves of a
+// surrogate pair.
+func escapeLength(raw []byte) int {
+	const short, long = len(`\n`), len(`\u0000`)
+	switch {
+	case raw[1] != 'u':
+		return short
+	case len(raw) >= 2*long && isHalf(raw, '8', 'b') && isHalf(raw[long:], 'c', 'f'):
+		return 2 * long
+	default:
+		return long
+	}
+}
+
+// isHalf reports whether raw opens with the escape of one half of a surrogate
+// pair, whose second digit is one of from to to.
+func isHalf(raw []byte, from, to byte) bool {
+	return raw[0] == '\\' && raw[1] == 'u' && raw[2]|0x20 == 'd' && raw[3]|0x20 >= from && raw[3]|0x20 <= to
+}
+
+// paired is raw, in which all escapes are whole, with U+FFFD in the place of a
+// half of a surrogate pair that stands alone: raw itself where there are none.
+// JavaScript writes and reads such a half, most others refuse the whole text,
+// the Anthropic API among them.
+func paired(raw []byte) []byte {
+	if !bytes.Contains(raw, []byte(`\ud`)) && !bytes.Contains(raw, []byte(`\uD`)) {
+		return raw
+	}
+	var out []byte
+	from := 0
+	for i := bytes.IndexByte(raw, '\\'); i < len(raw); {
+		n := escapeLength(raw[i:])
+		if n == len(`\u0000`) && isHalf(raw[i:], '8', 'f') {
+			out = append(append(out, raw[from:i]...), `\ufffd`...)
+			from = i + n
+		}
+		i += n
+		next := bytes.IndexByte(raw[i:], '\\')
+		if next < 0 {
+			break
+		}
+		i += next
+	}
+	if out == nil {
+		return raw
+	}
+	return append(out, raw[from:]...)
+}

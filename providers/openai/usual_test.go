@@ -21,7 +21,7 @@ func FuzzUsual(f *testing.F) {
 		var k, again chunk
 		var u usual
 		one := []byte(first)
-		if err := k.read(one); err != nil || k.failure != nil {
+		if err := k.read(one, false); err != nil || k.failure != nil {
 			return
 		}
 		u.remember(one, &k)
@@ -29,7 +29,7 @@ func FuzzUsual(f *testing.F) {
 		if len(words) == 0 {
 			return
 		}
-		if err := again.read([]byte(second)); err != nil {
+		if err := again.read([]byte(second), false); err != nil {
 			t.Fatalf("%s passes for sound: %v", second, err)
 		}
 		if !bytes.Equal(again.text, words) || again.failure != nil || again.reasoning != nil || again.refusal != nil || len(again.calls) > 0 ||
@@ -49,7 +49,7 @@ func TestUsualChunksAreKnown(t *testing.T) {
 	if u.words(first) != nil {
 		t.Error("a chunk is known before any was read")
 	}
-	if err := k.read(first); err != nil {
+	if err := k.read(first, false); err != nil {
 		t.Fatal(err)
 	}
 	u.remember(first, &k)
