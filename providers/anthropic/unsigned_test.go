@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"anyproxy/config"
@@ -49,11 +50,14 @@ func TestThinkingOfOtherProvidersIsLeftOut(t *testing.T) {
 }
 
 func TestUnsignedThinkingGoesBackToItsMaker(t *testing.T) {
+	var mu sync.Mutex
 	var body []byte
 	unsigned := events(started, `{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}`,
 		`{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}`, stop0, finished, stopped)
 	answer := fixture(t, "thinking") // of one that signs
 	p := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		body, _ = io.ReadAll(r.Body)
 		streamed(answer)(w, r)
 	})
@@ -64,13 +68,17 @@ func TestUnsignedThinkingGoesBackToItsMaker(t *testing.T) {
 		if _, got := send(t, p, newRequest(t, history, "m", true)); got.err != nil {
 			t.Fatal(got.err)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		return string(body)
 	}
 	ask()
 	if got := ask(); strings.Contains(got, thought) {
 		t.Errorf("one that signs gets back %s", got)
 	}
+	mu.Lock()
 	answer = unsigned
+	mu.Unlock()
 	ask()
 	if got := ask(); !strings.Contains(got, thought) {
 		t.Errorf("one that does not sign gets back %s", got)

@@ -203,11 +203,19 @@ func (a *account) profile(shared *awsconfig.SharedConfig) string {
 	}
 }
 
+// login is the command that begins a new SSO session, also where the profile's
+// role is taken on with another profile's session.
 func (a *account) login(shared *awsconfig.SharedConfig) string {
-	if shared == nil || shared.SSOSessionName == "" && shared.SSOStartURL == "" {
-		return ""
+	for s := shared; s != nil; s = s.Source {
+		switch {
+		case s.SSOSessionName == "" && s.SSOStartURL == "":
+		case s == shared:
+			return "aws sso login --profile " + a.profile(s)
+		default:
+			return "aws sso login --profile " + s.Profile
+		}
 	}
-	return "aws sso login --profile " + a.profile(shared)
+	return ""
 }
 
 func (a *account) source(shared *awsconfig.SharedConfig) string {

@@ -151,6 +151,11 @@ func TestBrokenChain(t *testing.T) {
 			home := settings(t, "[profile work]\nsso_start_url = https://d.awsapps.com/start\nsso_region = us-east-1\nsso_account_id = 123456789012\nsso_role_name = Dev\nregion = us-west-2\n", "")
 			write(t, ssoCache(home, "https://d.awsapps.com/start"), `{"startUrl":"https://d.awsapps.com/start","region":"us-east-1","accessToken":"secretSSOToken123456","expiresAt":"2020-01-01T00:00:00Z"}`)
 		}, config.Provider{Profile: "work"}, []string{"the AWS SSO session has ended: run aws sso login --profile work"}},
+		{"a role on an SSO session that has ended", func(t *testing.T) {
+			home := settings(t, "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = sso\nregion = us-west-2\n"+
+				"[profile sso]\nsso_start_url = https://d.awsapps.com/start\nsso_region = us-east-1\nsso_account_id = 123456789012\nsso_role_name = Dev\n", "")
+			write(t, ssoCache(home, "https://d.awsapps.com/start"), `{"startUrl":"https://d.awsapps.com/start","region":"us-east-1","accessToken":"secretSSOToken123456","expiresAt":"2020-01-01T00:00:00Z"}`)
+		}, config.Provider{Profile: "work"}, []string{"the AWS SSO session has ended: run aws sso login --profile sso"}},
 		{"an SSO session that never began", func(t *testing.T) {
 			settings(t, "[sso-session corp]\nsso_start_url = https://d.awsapps.com/start\nsso_region = us-east-1\n[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Dev\n", "")
 			t.Setenv("AWS_PROFILE", "work")
@@ -344,5 +349,32 @@ func TestNoRegion(t *testing.T) {
 	p.account.cfg.Region = ""
 	if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "no AWS region: set region") {
 		t.Error(err)
+	}
+}
+
+// What a role may not do, its next credentials may not either: to fetch some for
+// every such refusal and to ask once more is in vain.
+func TestDeniedRoleIsNotRenewed(t *testing.T) {
+	given := keyServer(t, func(int64) time.Time { return time.Now().Add(time.Hour) })
+	s := serve(t, answers(403, "AccessDeniedException", `{"message":"User: x is not authorized to perform: bedrock:InvokeModel on resource: y"}`))
+	p := newProvider(t, config.Provider{Endpoint: s.URL})
+	for range 3 {
+		if e := wantError(t, send(t, p, request(t, smallBody, false)).err, providers.ClassCredential); e.Renewed {
+			t.Error("the request is to be put once more")
+		}
+	}
+	if n := given.Load(); n != 1 {
+		t.Errorf("credentials were fetched %d times, want once", n)
+	}
+}
+
+// A request is signed with what it was given at its beginning, also where that
+// expires so soon that the next request has to fetch its own.
+func TestCredentialsAreAskedForOnceARequest(t *testing.T) {
+	given := keyServer(t, func(int64) time.Time { return time.Now().Add(30 * time.Second) })
+	s := serve(t, answers(200, "", wholeMessage))
+	p := newProvider(t, config.Provider{Endpoint: s.URL})
+	if got := send(t, p, request(t, smallBody, false)); got.err != nil || given.Load() != 1 || signedBy(s)[0] != "KEY1" {
+		t.Errorf("credentials were fetched %d times, want once; %v", given.Load(), got.err)
 	}
 }

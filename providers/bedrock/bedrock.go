@@ -159,7 +159,7 @@ func (c *call) accept(res *http.Response) (*providers.Stream, error) {
 	case res.StatusCode >= 400:
 		said = translated(res, redact.New(c.signed.SecretAccessKey, c.signed.SessionToken, c.Key.Reveal()))
 	case upstream.ContentType(res.Header) == eventStream:
-		unpacked = &events{body: res.Body}
+		unpacked = &events{body: res.Body, ended: c.Unwatched}
 		res.Body = unpacked
 		res.Header.Set("Content-Type", "text/event-stream")
 	case c.req.Endpoint == providers.CountTokens:
@@ -174,6 +174,8 @@ func (c *call) accept(res *http.Response) (*providers.Stream, error) {
 	s.Degraded = c.degraded
 	if unpacked != nil {
 		s.Frames = &metered{Frames: s.Frames, events: unpacked}
+	} else {
+		s.Frames = discreet{s.Frames}
 	}
 	return s, nil
 }
@@ -182,7 +184,11 @@ func (c *call) accept(res *http.Response) (*providers.Stream, error) {
 // whether another attempt would be another request.
 func (c *call) refused(err error, said string) error {
 	var e *providers.Error
-	if !errors.As(err, &e) || said == "" {
+	if !errors.As(err, &e) {
+		return err
+	}
+	e.Body = withoutAccount(e.Body)
+	if said == "" {
 		return err
 	}
 	e.Err = errors.New(said)
@@ -191,6 +197,8 @@ func (c *call) refused(err error, said string) error {
 		// As from an upstream without that endpoint: whatever the account may
 		// not, it may send messages.
 		e.Class, e.Status, e.Body = providers.ClassInvalid, http.StatusNotFound, errorBody(http.StatusNotFound, said)
+	case e.Class == providers.ClassCredential && denied(said) && c.signed.CanExpire:
+		// Others would be for the same role, which may not.
 	case e.Class == providers.ClassCredential:
 		e.Renewed = e.Renewed || c.p.account.renew(c.ctx, c.session, c.signed)
 	case e.Class == providers.ClassInvalid:

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -371,14 +372,14 @@ func TestNothingListens(t *testing.T) {
 
 // A kept-alive connection that turns out to be dead is replaced, unseen.
 func TestDeadConnectionIsReplaced(t *testing.T) {
-	seen, dropped := map[string]bool{}, 0
+	var seen sync.Map // of addresses
+	var dropped atomic.Int64
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if !seen[r.RemoteAddr] || dropped > 0 {
-			seen[r.RemoteAddr] = true
+		if _, kept := seen.Swap(r.RemoteAddr, true); !kept || dropped.Load() > 0 {
 			answers(200, "", wholeMessage)(w, r)
 			return
 		}
-		dropped++
+		dropped.Add(1)
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -391,12 +392,12 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 		if got := send(t, p, request(t, smallBody, false)); got.err != nil || got.bytes != wholeMessage {
 			t.Fatalf("got %q, %v", got.bytes, got.err)
 		}
-		if dropped > 0 {
+		if dropped.Load() > 0 {
 			break
 		}
 	}
 	last := s.requests()
-	if n := len(last); dropped != 1 || last[n-1].body != last[n-2].body {
-		t.Errorf("%d connections dropped, %d requests", dropped, n)
+	if n := len(last); dropped.Load() != 1 || last[n-1].body != last[n-2].body {
+		t.Errorf("%d connections dropped, %d requests", dropped.Load(), n)
 	}
 }

@@ -123,7 +123,10 @@ func (k *knowledge) ofLocked(model string) *lessons {
 // plan decides which of a request's betas and fields the model is sent.
 func (k *knowledge) plan(model string, header http.Header, body []byte) plan {
 	k.mu.Lock()
-	refused := maps.Clone(k.ofLocked(model).refused)
+	var refused map[string]bool
+	if l := k.models[model]; l != nil { // a name that a client made up takes no room
+		refused = maps.Clone(l.refused)
+	}
 	k.mu.Unlock()
 	p := plan{cut: slices.Concat(ours, foreign)}
 	var asked, kept []string
@@ -190,6 +193,9 @@ func anyBegins(names, prefixes []string) bool {
 
 // proven learns from an answer: the model takes what it was asked for.
 func (k *knowledge) proven(model string, p plan) {
+	if len(p.betas) == 0 {
+		return
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	l := k.ofLocked(model)
@@ -210,10 +216,14 @@ func (k *knowledge) refused(model string, p plan, message string) bool {
 			lessons = append(lessons, field)
 		}
 	}
+	flagged := strings.Contains(strings.ToLower(message), "invalid beta flag")
+	if len(lessons) == 0 && !flagged {
+		return false
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	l := k.ofLocked(model)
-	if strings.Contains(strings.ToLower(message), "invalid beta flag") {
+	if flagged {
 		lessons = append(lessons, l.suspects(p.betas, message)...)
 	}
 	for _, lesson := range lessons {

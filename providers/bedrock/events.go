@@ -44,6 +44,9 @@ var (
 // Nothing is allocated for an event but what buffers grow.
 type events struct {
 	body io.ReadCloser
+	// ended, if not nil, is called when the body has ended, which may be long
+	// before all of out has been read.
+	ended func()
 
 	in    []byte // in[from:] has been read and not been unpacked
 	from  int
@@ -92,7 +95,9 @@ func (e *events) fill() {
 	}
 	n, err := e.body.Read(e.in[len(e.in):cap(e.in)])
 	e.in = e.in[:len(e.in)+n]
-	e.err = err
+	if e.err = err; err != nil && e.ended != nil {
+		e.ended()
+	}
 }
 
 // unpack takes the whole frames out of in. What is wrong with one counts
@@ -254,7 +259,11 @@ func (e *events) event(payload []byte) error {
 	if !ok {
 		return errChunk
 	}
-	if name != "" { // clients ignore types that they do not know
+	switch name {
+	case "": // clients ignore types that they do not know
+	case sse.Error:
+		e.out = sse.AppendEvent(e.out, name, withoutAccount(e.chunk))
+	default:
 		e.out = sse.AppendEvent(e.out, name, e.withoutMetrics(e.chunk))
 	}
 	return nil
@@ -332,6 +341,19 @@ func meteredUsage(raw []byte) (u providers.Usage) {
 		}
 	}
 	return u
+}
+
+// discreet are the frames of an answer without a stream. One that turns out to
+// be an error tells nothing of the account.
+type discreet struct{ providers.Frames }
+
+func (d discreet) Next() (providers.Frame, error) {
+	f, err := d.Frames.Next()
+	var e *providers.Error
+	if errors.As(err, &e) {
+		e.Body = withoutAccount(e.Body)
+	}
+	return f, err
 }
 
 // metered are the frames of a streamed answer. What the events did not say of

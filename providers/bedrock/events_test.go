@@ -9,9 +9,12 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 
@@ -362,4 +365,37 @@ func BenchmarkSend(b *testing.B) {
 			b.Fatal(got.err)
 		}
 	}
+}
+
+// The end of an answer is read before all that was made of it, and another
+// exchange has the connection then. Fails under -race only.
+func TestConnectionIsNotWatchedBehindTheEnd(t *testing.T) {
+	all := wire(started, text0, delta0, delta0, delta0, delta0, delta0, delta0, stop0, finished, stopped)
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", eventStream)
+		w.Header().Set("Content-Length", strconv.Itoa(len(all))) // the end is known with the last byte
+		w.Write(all)
+	})
+	p := s.provider(t)
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for range 25 {
+				a, err := p.Send(t.Context(), request(t, smallBody, true))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for err == nil {
+					_, err = a.Next()
+					time.Sleep(500 * time.Microsecond) // a slow client
+				}
+				if err != io.EOF {
+					t.Error(err)
+				}
+				a.Close()
+			}
+		})
+	}
+	clients.Wait()
 }

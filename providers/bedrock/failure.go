@@ -119,9 +119,13 @@ func translated(res *http.Response, secrets *redact.Redactor) (said string) {
 		c.exception = exception
 	}
 	res.StatusCode = c.statusAs(res.StatusCode)
-	if err == nil && c.message != "" {
+	switch {
+	case err != nil:
+	case c.message != "":
 		body, said = errorBody(res.StatusCode, c.message), forOperators(c.message)
 		res.Header.Set("Content-Type", "application/json")
+	default: // in a shape that is not AWS's: a gateway's, say
+		body = withoutAccount([]byte(forOperators(secrets.String(string(body)))))
 	}
 	if err == nil {
 		err = io.EOF
@@ -173,7 +177,7 @@ const wrapped = "The model returned the following errors: "
 func forClients(message string) string {
 	message = strings.TrimPrefix(message, wrapped)
 	message = forOperators(message)
-	message = accountNumber.ReplaceAllString(arn.ReplaceAllString(message, redact.Dots), redact.Dots)
+	message = string(withoutAccount([]byte(message)))
 	const tooLong = "prompt is too long"
 	if lower := strings.ToLower(message); strings.Contains(lower, "input is too long") && !strings.Contains(lower, tooLong) {
 		message = tooLong + ": " + message
@@ -184,8 +188,21 @@ func forClients(message string) string {
 	return message
 }
 
+// denied reports whether AWS knows the credentials, and knows that they may not.
+func denied(said string) bool {
+	return strings.Contains(said, "not authorized to perform") || strings.Contains(said, "don't have access to the model")
+}
+
+// withoutAccount is a text, or JSON in which strings are, without what tells of
+// the account.
+func withoutAccount(text []byte) []byte {
+	dots := []byte(redact.Dots)
+	return accountNumber.ReplaceAll(arn.ReplaceAll(text, dots), dots)
+}
+
 var (
-	arn           = regexp.MustCompile(`arn:aws[a-z-]*:[^\s"'<>,;()]+`)
+	// arn ends at a backslash, which in JSON escapes what ends it in a text.
+	arn           = regexp.MustCompile(`arn:aws[a-z-]*:(?:[^\s"'\\<>,;()]|\\/)+`)
 	accountNumber = regexp.MustCompile(`\b[0-9]{12}\b`)
 	// inARN is the number of an account where it stands in the name of what is
 	// the account's; the rest of the name helps who has to mend it.

@@ -2,9 +2,11 @@ package bedrock
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
+	"anyproxy/config"
 	"anyproxy/providers"
 )
 
@@ -104,5 +106,39 @@ func TestErrorThatIsNoJSON(t *testing.T) {
 	e := wantError(t, send(t, s.provider(t), request(t, smallBody, false)).err, providers.ClassServer)
 	if e.Body != nil || !strings.Contains(e.Error(), "bad gateway") {
 		t.Errorf("%v, body %q", e, e.Body)
+	}
+}
+
+func TestErrorsInOtherShapesTellNothingOfTheAccount(t *testing.T) {
+	const role = `arn:aws:iam::123456789012:role\/hidden`
+	const said = `{"type":"error","error":{"type":"invalid_request_error","message":"\"` + role + `\" of 123456789012 may not"}}`
+	const want = `{"type":"error","error":{"type":"invalid_request_error","message":"\"••••••\" of •••••• may not"}}`
+	for name, answer := range map[string]http.HandlerFunc{
+		"the API's":       answers(400, "", said),
+		"with status 200": answers(200, "", said),
+	} {
+		for _, stream := range []bool{false, true} {
+			e := wantError(t, send(t, serve(t, answer).provider(t), request(t, smallBody, stream)).err, providers.ClassInvalid)
+			if string(e.Body) != want {
+				t.Errorf("%s, stream %t: told %s", name, stream, e.Body)
+			}
+		}
+	}
+	if r := send(t, serve(t, streams(chunk(started), chunk(said))).provider(t), request(t, smallBody, true)); !strings.HasSuffix(r.bytes, "data: "+want+"\n\n") {
+		t.Errorf("in a chunk: told %s", r.bytes)
+	}
+	e := wantError(t, send(t, serve(t, answers(404, "", `{"detail":"`+role+`"}`)).provider(t), request(t, smallBody, true)).err, providers.ClassInvalid)
+	if string(e.Body) != `{"detail":"••••••"}` {
+		t.Errorf("a gateway's: told %s", e.Body)
+	}
+}
+
+func TestErrorThatIsNoJSONQuotesNoToken(t *testing.T) {
+	keysInEnvironment(t)
+	s := serve(t, answers(502, "", "<p>cannot forward x-amz-security-token: "+testToken+" of arn:aws:iam::123456789012:role/x</p>"))
+	p := newProvider(t, config.Provider{Endpoint: s.URL})
+	e := wantError(t, send(t, p, request(t, smallBody, true)).err, providers.ClassServer)
+	if text := e.Error(); strings.Contains(text, testToken) || strings.Contains(text, "123456789012") || !strings.Contains(text, "cannot forward") {
+		t.Errorf("error %s", text)
 	}
 }

@@ -65,6 +65,9 @@ type line struct {
 func (l *line) options(result any) func(*bedrockruntime.Options) {
 	return func(o *bedrockruntime.Options) {
 		o.HTTPClient = l
+		if l.session.credentials != nil { // what prepare was given: asked again, the source may fail, and unbounded
+			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return l.signed, nil })
+		}
 		if l.Key.Reveal() != "" {
 			o.BearerAuthTokenProvider = bearer.StaticTokenProvider{Token: bearer.Token{Value: l.Key.Reveal()}}
 		}

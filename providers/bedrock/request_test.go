@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -394,9 +395,25 @@ func TestProvenBetasAreKept(t *testing.T) {
 func TestKnowledgeIsBounded(t *testing.T) {
 	var k knowledge
 	for i := range 3 * maxModels {
-		k.plan(strings.Repeat("m", i+1), http.Header{}, []byte(`{}`))
+		k.proven(strings.Repeat("m", i+1), plan{betas: []string{"b"}})
 	}
 	if len(k.models) > maxModels {
 		t.Errorf("%d models are kept", len(k.models))
+	}
+}
+
+// Names that clients make up push nothing out of what has been learnt.
+func TestMadeUpModelsLeaveKnowledgeAlone(t *testing.T) {
+	var k knowledge
+	body := []byte(smallBody)
+	header := http.Header{"Anthropic-Beta": {"context-1m-2025-08-07"}}
+	k.refused("real", k.plan("real", header, body), "invalid beta flag")
+	for i := range 2 * maxModels {
+		name := "made-up-" + strconv.Itoa(i)
+		p := k.plan(name, header, body)
+		k.refused(name, p, "The provided model identifier is invalid.")
+	}
+	if p := k.plan("real", header, body); len(p.betas) != 0 {
+		t.Errorf("asks for %v again", p.betas)
 	}
 }

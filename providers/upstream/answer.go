@@ -36,7 +36,7 @@ func (x *Exchange) Take(res *http.Response) Answer {
 	x.redactHeader(res.Header)
 	a := Answer{x, res, decoded(res)}
 	if _, packed := a.body.(*gunzip); packed {
-		x.conn = nil // its end is read before that of what it unpacks to: the connection may be another's by then
+		x.Unwatched()
 	}
 	return a
 }

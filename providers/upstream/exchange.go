@@ -82,6 +82,11 @@ func (x *Exchange) waiting() bool {
 	return len(ahead) >= 2
 }
 
+// Unwatched says that the end of the answer's body is read, or may be, before
+// that of what is made of it: its connection may be another exchange's from then
+// on, and must not be looked at.
+func (x *Exchange) Unwatched() { x.conn = nil }
+
 // Fail makes an error of a failure without an answer. When the attempt has
 // been cancelled, that is the failure, whatever it led to.
 func (x *Exchange) Fail(class providers.Class, err error) *providers.Error {

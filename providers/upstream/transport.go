@@ -51,7 +51,7 @@ func newTransport(cfg config.Provider) (*http.Transport, error) {
 		ReadBufferSize:         PlainBuffer,
 		WriteBufferSize:        PlainBuffer,
 	}
-	if strings.HasPrefix(cfg.Endpoint, "https:") {
+	if !strings.HasPrefix(cfg.Endpoint, "http:") { // without one it is AWS's own
 		t.ReadBufferSize, t.WriteBufferSize = tlsReadBuffer, tlsWriteBuffer
 	}
 	return t, nil
