@@ -172,16 +172,17 @@ func errorBody(status int, message string) []byte {
 // overflows are the ways in which upstreams say that a prompt is too long, with
 // the tokens that were asked for and the most that are possible where they say.
 var overflows = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)maximum context length (?:is|of) (?P<most>\d+) tokens.*?(?:resulted in|requested|contains|has) (?:about |at least )?(?P<asked>\d+)`), // OpenAI, vLLM, DeepSeek, OpenRouter
-	regexp.MustCompile(`(?i)prompt is too long: (?P<asked>\d+) tokens > (?P<most>\d+)`),                                                                          // Anthropic behind a gateway
-	regexp.MustCompile(`(?i)input token count \(?(?P<asked>\d+)\)? exceeds the maximum number of tokens allowed \(?(?P<most>\d+)`),                               // Gemini
-	regexp.MustCompile(`(?i)prompt contains (?P<asked>\d+) tokens.*too large for model with (?P<most>\d+) maximum context length`),                               // Mistral
-	regexp.MustCompile(`(?i)request \((?P<asked>\d+) tokens\) exceeds the available context size \((?P<most>\d+) tokens\)`),                                      // llama.cpp
-	regexp.MustCompile(`(?i)requested tokens \((?P<asked>\d+)\) exceed context window of (?P<most>\d+)`),                                                         // llama-cpp-python
-	regexp.MustCompile(`(?i)must be <= (?P<most>\d+)\. given: (?P<asked>\d+)`),                                                                                   // Together, TGI
-	regexp.MustCompile(`(?i)input length (?P<asked>\d+) exceeds the (?:maximum|model's) .*?(?P<most>\d+)`),                                                       // SGLang, Fireworks
-	regexp.MustCompile(`(?i)exceeds? the configured limit of (?P<most>\d+) tokens.*?resulted in (?P<asked>\d+)`),                                                 // OpenAI, newer
-	regexp.MustCompile(`(?i)maximum context length|context[ _]length[ _]exceeded|exceeds? (?:the )?(?:available )?context (?:size|window|length)|reduce the length of the (?:messages|prompt|input)|input is too long|prompt is too long|too many input tokens`),
+	regexp.MustCompile(`(?is)passed (?P<asked>\d+) input tokens.*?context length is only (?P<most>\d+)`),                                                          // vLLM since 2026, vllm-project/vllm#33418
+	regexp.MustCompile(`(?is)maximum context length (?:is|of) (?P<most>\d+) tokens.*?(?:resulted in|requested|contains|has) (?:about |at least )?(?P<asked>\d+)`), // OpenAI, vLLM, DeepSeek, OpenRouter
+	regexp.MustCompile(`(?is)prompt is too long: (?P<asked>\d+) tokens > (?P<most>\d+)`),                                                                          // Anthropic behind a gateway
+	regexp.MustCompile(`(?is)input token count \(?(?P<asked>\d+)\)? exceeds the maximum number of tokens allowed \(?(?P<most>\d+)`),                               // Gemini
+	regexp.MustCompile(`(?is)prompt contains (?P<asked>\d+) tokens.*too large for model with (?P<most>\d+) maximum context length`),                               // Mistral
+	regexp.MustCompile(`(?is)request \((?P<asked>\d+) tokens\) exceeds the available context size \((?P<most>\d+) tokens\)`),                                      // llama.cpp
+	regexp.MustCompile(`(?is)requested tokens \((?P<asked>\d+)\) exceed context window of (?P<most>\d+)`),                                                         // llama-cpp-python
+	regexp.MustCompile(`(?is)must be <= (?P<most>\d+)\. given: (?P<asked>\d+)`),                                                                                   // Together, TGI
+	regexp.MustCompile(`(?is)input length (?P<asked>\d+) exceeds the (?:maximum|model's) .*?(?P<most>\d+)`),                                                       // SGLang, Fireworks
+	regexp.MustCompile(`(?is)exceeds? the configured limit of (?P<most>\d+) tokens.*?resulted in (?P<asked>\d+)`),                                                 // OpenAI, newer
+	regexp.MustCompile(`(?is)maximum context length|context[ _]length[ _]exceeded|exceeds? (?:the )?(?:available )?context (?:size|window|length)|reduce the length of the (?:messages|prompt|input)|input is too long|prompt is too long|too many input tokens`),
 }
 
 // overflow finds a prompt that is too long, and says so in the words on which

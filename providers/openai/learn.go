@@ -49,7 +49,9 @@ var (
 	newName    = word("max_completion_tokens")
 	nineDigits = regexp.MustCompile(`(?i)tool[ _]call[ _]id.*length of 9`)
 	// split says how the limit was missed: by the prompt and the answer's limit together.
-	split = regexp.MustCompile(`(?i)maximum context length (?:is|of) (\d+) tokens.*?\((\d+) (?:in the messages|of text input)|maximum context length (?:is|of) (\d+) tokens and your request has (\d+) input tokens`)
+	split = regexp.MustCompile(`(?is)maximum context length (?:is|of) (\d+) tokens.*?\((\d+) (?:in the messages|of text input)|` +
+		`maximum context length (?:is|of) (\d+) tokens and your request has (\d+) input tokens|` +
+		`passed (\d+) input tokens.*?context length is only (\d+)`)
 	// most says how long an answer may be.
 	most = regexp.MustCompile(`(?i)at most (\d+) (?:completion|output) tokens|max(?:_completion)?_tokens.*?\[1, (\d+)\]|max(?:_completion)?_tokens.*?(?:less than or equal to|<=) ` + "`?" + `(\d+)|maximum allowed number of output tokens.*?(\d+)`)
 )
@@ -74,7 +76,7 @@ func (c *conversion) lesson(said *complaint) (l lesson, ok bool) {
 	if n := submatch(most, text); n > 0 && n < c.limited {
 		l.limit = n
 	} else if m := split.FindStringSubmatch(text); m != nil {
-		room := number(m[1]+m[3]) - number(m[2]+m[4])
+		room := number(m[1]+m[3]+m[6]) - number(m[2]+m[4]+m[5])
 		if room >= leastRoom && room < c.limited {
 			l.limit, l.once = room, true
 		}

@@ -148,6 +148,7 @@ func TestLimitsAreLearnt(t *testing.T) {
 		{"Groq", "{\"error\":{\"message\":\"`max_tokens` must be less than or equal to `32768`, the maximum value for `max_tokens` is less than the `context_window` for this model\"}}", "32768", "32768"},
 		{"vLLM", `{"object":"error","message":"This model's maximum context length is 32768 tokens. However, you requested 74000 tokens (10000 in the messages, 64000 in the completion).","code":400}`, "22768", "64000"},
 		{"newer vLLM", `{"error":{"message":"'max_tokens' or 'max_completion_tokens' is too large: 64000. This model's maximum context length is 32768 tokens and your request has 12768 input tokens (64000 > 32768 - 12768)."}}`, "20000", "64000"},
+		{"vLLM of 2026", `{"error":{"message":"You passed 12768 input tokens and requested 64000 output tokens. However, the model's context length is only 32768 tokens, resulting in a maximum input length of 0 tokens."}}`, "20000", "64000"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			first := true
