@@ -264,7 +264,7 @@ type AttemptRecord struct {
 	Status   int           `json:"status"` // the upstream's; 0 = none came
 	// Outcome is "" while it runs, then ok, canceled or the failure's class
 	// (rate_limited, overloaded, server_error, credential_refused, connect,
-	// broken, timeout, bad_upstream_response, invalid_request).
+	// broken, timeout, bad_upstream_response, no_model, invalid_request).
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason,omitempty"` // the failure in words
 }

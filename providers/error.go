@@ -22,10 +22,11 @@ const (
 	ClassTimeout           // 408, 504, or silence beyond a deadline
 	ClassBadResponse       // an answer that is no answer: HTML, empty, redirect, not what was asked
 	ClassCanceled          // the client left; no failure of the upstream
+	ClassNoModel           // this account has no such model; it may have others
 )
 
 var classNames = [...]string{"invalid_request", "rate_limited", "overloaded", "server_error", "credential_refused",
-	"connect", "broken", "timeout", "bad_upstream_response", "canceled"}
+	"connect", "broken", "timeout", "bad_upstream_response", "canceled", "no_model"}
 
 func (c Class) String() string { return classNames[c] }
 

@@ -40,7 +40,7 @@ func verdict(e *providers.Error) routing.Verdict {
 	switch e.Class {
 	case providers.ClassInvalid, providers.ClassCanceled:
 		return routing.Neutral
-	case providers.ClassRateLimited, providers.ClassOverloaded:
+	case providers.ClassRateLimited, providers.ClassOverloaded, providers.ClassNoModel:
 		return routing.Capacity
 	case providers.ClassConnect:
 		return routing.Unreached
@@ -131,6 +131,9 @@ func (x *exchange) report(a *answer, failure *providers.Error) {
 	}
 	if failure != nil {
 		x.result.RetryAfter = failure.RetryAfter
+		if failure.Class == providers.ClassNoModel {
+			x.result.RetryAfter = noModelPause
+		}
 		if failure.Limits != (providers.Limits{}) && x.req.Endpoint != providers.CountTokens {
 			p.Limits(limitsOf(failure.Limits))
 		}
@@ -142,6 +145,10 @@ func (x *exchange) report(a *answer, failure *providers.Error) {
 	}
 }
 
+// noModelPause is how long a model is left alone that its provider does not have
+// for us: somebody must do something about it.
+const noModelPause = 5 * time.Minute
+
 // usefulness orders failures by what helps the client most: a wait it can obey,
 // then a shortage that passes, then an upstream's own words, then ours.
 func usefulness(e *providers.Error) int {
@@ -152,7 +159,7 @@ func usefulness(e *providers.Error) int {
 		return 1
 	case providers.ClassServer:
 		return 2
-	case providers.ClassCredential:
+	case providers.ClassCredential, providers.ClassNoModel:
 		return 4
 	default:
 		return 3

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"anyproxy/config"
@@ -40,10 +42,27 @@ func (b *built) bedrock(ctx context.Context, p config.Provider, key credential.S
 			b.secrets = append(b.secrets, v)
 		}
 	}
+	b.checks = append(b.checks, func(ctx context.Context) (warnings []string) {
+		if err := impl.Check(ctx); err != nil {
+			warnings = append(warnings, fmt.Sprintf("provider %s: %v; until that is mended its requests go elsewhere", p.Name, err))
+		}
+		for _, name := range impl.Unapplied() {
+			warnings = append(warnings, fmt.Sprintf("provider %s: AWS's %s is not applied: its endpoint says where requests go", p.Name, name))
+		}
+		return warnings
+	})
+	return impl, nil
+}
+
+// check makes all checks side by side, and waits for them for checkTime.
+func (b *built) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	if err := impl.Check(ctx); err != nil {
-		b.warnings = append(b.warnings, fmt.Sprintf("provider %s: %v; until that is mended its requests go elsewhere", p.Name, err))
+	found := make([][]string, len(b.checks))
+	var all sync.WaitGroup
+	for i, check := range b.checks {
+		all.Go(func() { found[i] = check(ctx) })
 	}
-	return impl, nil
+	all.Wait()
+	b.warnings = slices.Concat(append([][]string{b.warnings}, found...)...)
 }

@@ -166,6 +166,33 @@ func TestRefusedSignatures(t *testing.T) {
 	}
 }
 
+// A model that the account does not have is asked of the next provider, and the
+// account's other models go on.
+func TestBedrockWithoutOneModel(t *testing.T) {
+	exportAWSKey(t)
+	for said, status := range map[string]int{"The provided model identifier is invalid.": 400, "You don't have access to the model with the specified model ID.": 403} {
+		a := bedrockUpstream(t, awsAccount(simulator.AWSKey{Secret: awsSecret, Token: awsToken}), func(_ int, r *simulator.Received) simulator.Answer {
+			if strings.Contains(r.Ask().Model, "sonnet") {
+				return simulator.Answer{Faults: []simulator.Fault{{Reply: simulator.Reply{Status: status, Message: said}}}}
+			}
+			return good
+		})
+		b := upstream(t, simulator.Always(good))
+		p := start(t, nil, "-config", tiered(t, bedrockProvider("a", a), anthropicProvider("b", b)))
+		for range 3 {
+			if res, body := p.post(t, ask(true)); res.StatusCode != 200 || res.Header.Get("X-Anyproxy-Provider") != "b" {
+				t.Errorf("%d %s", res.StatusCode, body)
+			}
+		}
+		if n := len(a.Requests()); n != 1 {
+			t.Errorf("%s: asked %d times", said, n)
+		}
+		if res, _ := p.post(t, strings.Replace(ask(true), "sonnet", "haiku", 1)); res.Header.Get("X-Anyproxy-Provider") != "a" {
+			t.Errorf("%s: the other model is served by %s", said, res.Header.Get("X-Anyproxy-Provider"))
+		}
+	}
+}
+
 // An SSO session that has ended is told at the start and at each request, with
 // the command that begins another. The client does not notice.
 func TestEndedSSOSession(t *testing.T) {

@@ -97,6 +97,7 @@ type built struct {
 	announce []string
 	firstKey string // a client key for the demo's own clients, "" when none is needed
 	warnings []string
+	checks   []func(context.Context) (warnings []string) // that take time
 }
 
 // instance is a provider that has been made. It has a pool of connections, so
@@ -141,6 +142,7 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 	if len(w.Keys) > 0 {
 		b.firstKey = w.Keys[0].Value.Reveal()
 	}
+	b.check(ctx)
 	b.warnings = append(b.warnings, inertWarning(c)...)
 	b.warnings = append(b.warnings, unpriced(c)...)
 	b.runtime = proxy.NewRuntime(w)

@@ -26,8 +26,12 @@ const (
 	// looks for them in the network last, where an address that nobody has
 	// answers nothing. What comes later is there for the next request.
 	credentialTime = 5 * time.Second
-	// refreshAhead is how long before they expire credentials are renewed.
+	// refreshAhead is how long before they expire credentials are renewed. For
+	// that time a source may fail, which is asked again every refreshAgain, or be
+	// slower than renewTime, and nobody notices.
 	refreshAhead = 2 * time.Minute
+	refreshAgain = 10 * time.Second
+	renewTime    = 250 * time.Millisecond
 	// roleSession is how the sessions of a role are named in the account's logs.
 	roleSession = "anyproxy"
 )
@@ -48,6 +52,8 @@ type session struct {
 	credentials aws.CredentialsProvider
 	source      string // where the credentials are looked for, for people
 	login       string // the command that begins a new SSO session, "" where none is used
+	// unapplied are switches of the SDK's that an endpoint of its own overrules.
+	unapplied []string
 }
 
 // session gives the current one.
@@ -68,8 +74,12 @@ func (a *account) session(ctx context.Context) (*session, error) {
 // open reads the settings. It looks into the environment and files, not into
 // the network.
 func (a *account) open(ctx context.Context) (*session, error) {
-	ahead := func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow, o.ExpiryWindowJitterFrac = refreshAhead, 0.5 }
-	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithCredentialsCacheOptions(ahead)}
+	if a.cfg.Auth == config.AuthBearer && a.cfg.Region != "" {
+		return a.openBearer()
+	}
+	// The SDK's caches would give credentials up minutes before their end.
+	atTheEnd := func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow, o.ExpiryWindowJitterFrac = 0, 0 }
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithCredentialsCacheOptions(atTheEnd)}
 	if a.cfg.Region != "" {
 		options = append(options, awsconfig.WithRegion(a.cfg.Region))
 	}
@@ -86,12 +96,26 @@ func (a *account) open(ctx context.Context) (*session, error) {
 	shared := sharedConfig(c)
 	s := &session{region: c.Region, credentials: c.Credentials, source: a.source(shared), login: a.login(shared)}
 	if a.cfg.Auth == config.AuthBearer {
-		s.credentials = nil
+		s.credentials = nil // the files were read for the region
 	} else if a.cfg.RoleARN != "" {
 		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(c), a.cfg.RoleARN, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = roleSession })
-		s.credentials = aws.NewCredentialsCache(role, ahead)
+		s.credentials = renewed(role)
+	} else {
+		s.credentials = renewed(c.Credentials)
 	}
 	s.client = bedrockruntime.NewFromConfig(c, a.clientOptions(s))
+	return s, nil
+}
+
+// openBearer needs nothing of what AWS keeps in files: a token and a region say
+// it all. The environment may still say which endpoint is meant.
+func (a *account) openBearer() (*session, error) {
+	env, err := awsconfig.NewEnvConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read the AWS settings of the environment: %w", err)
+	}
+	s := &session{region: a.cfg.Region}
+	s.client = bedrockruntime.NewFromConfig(aws.Config{Region: a.cfg.Region, ConfigSources: []any{env}}, a.clientOptions(s))
 	return s, nil
 }
 
@@ -108,6 +132,18 @@ func (a *account) clientOptions(s *session) func(*bedrockruntime.Options) {
 		o.BearerAuthSigner = bearerSigner{}
 		if a.cfg.Endpoint != "" {
 			o.BaseEndpoint = &a.cfg.Endpoint
+		}
+		if o.BaseEndpoint == nil {
+			return
+		}
+		// The SDK refuses both together. An address is the more precise wish.
+		if e := &o.EndpointOptions; e.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled {
+			e.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled
+			s.unapplied = append(s.unapplied, "use_fips_endpoint")
+		}
+		if e := &o.EndpointOptions; e.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled {
+			e.UseDualStackEndpoint = aws.DualStackEndpointStateDisabled
+			s.unapplied = append(s.unapplied, "use_dualstack_endpoint")
 		}
 	}
 }
@@ -131,8 +167,6 @@ func (s *session) retrieve(ctx context.Context) (aws.Credentials, error) {
 	if s.credentials == nil {
 		return aws.Credentials{}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, credentialTime)
-	defer cancel()
 	c, err := s.credentials.Retrieve(ctx)
 	if err != nil {
 		return c, s.explain(err)

@@ -258,6 +258,36 @@ func TestExpiryUnderLoad(t *testing.T) {
 	}
 }
 
+// Credentials that cannot be renewed serve as long as they are valid, and their
+// source is not asked by every request.
+func TestFailedRenewalCostsNothing(t *testing.T) {
+	var given atomic.Int64
+	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if given.Add(1) > 1 {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		fmt.Fprintf(w, `{"AccessKeyId":"KEY1","SecretAccessKey":%q,"Token":%q,"Expiration":%q}`, testSecret, testToken,
+			time.Now().Add(refreshAhead/2-time.Second).UTC().Format(time.RFC3339)) // to be renewed already
+	}))
+	t.Cleanup(source.Close)
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", source.URL)
+	s := serve(t, answers(200, "", wholeMessage))
+	p := newProvider(t, config.Provider{Endpoint: s.URL})
+	if err := p.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	load(t, p)
+	for _, key := range signedBy(s) {
+		if key != "KEY1" {
+			t.Fatalf("signed by %s", key)
+		}
+	}
+	if n := given.Load(); n != 2 {
+		t.Errorf("the source was asked %d times, want twice", n)
+	}
+}
+
 // So are credentials that the service refuses before their time.
 func TestRefusalUnderLoad(t *testing.T) {
 	given := keyServer(t, func(int64) time.Time { return time.Now().Add(time.Hour) })

@@ -54,8 +54,7 @@ func New(cfg config.Provider, key credential.Source) (*Provider, error) {
 	return &Provider{Client: client, account: account{cfg: cfg}}, nil
 }
 
-// Check looks for the AWS credentials, and says what is wrong with them. It
-// takes as long as ctx allows.
+// Check looks for the AWS credentials, and says what is wrong with them. It takes as long as ctx allows.
 func (p *Provider) Check(ctx context.Context) error {
 	s, err := p.account.session(ctx)
 	if err == nil {
@@ -63,6 +62,15 @@ func (p *Provider) Check(ctx context.Context) error {
 	}
 	if err != nil {
 		return errors.New(forOperators(err.Error()))
+	}
+	return nil
+}
+
+// Unapplied names the switches in AWS's own settings that are without effect
+// because an endpoint is given. It is known once Check has been called.
+func (p *Provider) Unapplied() []string {
+	if s := p.account.current.Load(); s != nil {
+		return s.unapplied
 	}
 	return nil
 }
@@ -173,7 +181,7 @@ func (c *call) accept(res *http.Response) (*providers.Stream, error) {
 	c.p.learnt.proven(c.model, c.plan)
 	s.Degraded = c.degraded
 	if unpacked != nil {
-		s.Frames = &metered{Frames: s.Frames, events: unpacked}
+		s.Frames = &metered{Frames: s.Frames, events: unpacked, call: c}
 	} else {
 		s.Frames = discreet{s.Frames}
 	}
@@ -188,10 +196,22 @@ func (c *call) refused(err error, said string) error {
 		return err
 	}
 	e.Body = withoutAccount(e.Body)
-	if said == "" {
-		return err
+	if said != "" {
+		c.learn(e, said)
 	}
+	return e
+}
+
+// learn completes a failure of which AWS has said something.
+func (c *call) learn(e *providers.Error, said string) {
 	e.Err = errors.New(said)
+	if (e.Class == providers.ClassInvalid || e.Class == providers.ClassCredential) && modelless(said) {
+		e.Class, e.Err = providers.ClassNoModel, errors.New(said+advice(said, c.model))
+		if e.Status == http.StatusBadRequest { // as the Messages API says it
+			e.Status, e.Body = http.StatusNotFound, errorBody(http.StatusNotFound, said)
+		}
+		return
+	}
 	switch {
 	case c.req.Endpoint == providers.CountTokens && uncounted(said):
 		// As from an upstream without that endpoint: whatever the account may
@@ -204,5 +224,4 @@ func (c *call) refused(err error, said string) error {
 	case e.Class == providers.ClassInvalid:
 		e.Renewed = c.p.learnt.refused(c.model, c.plan, said)
 	}
-	return e
 }

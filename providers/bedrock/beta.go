@@ -34,15 +34,22 @@ var accepted = map[string]string{
 	"effort-2025-11-24":                         "effort-2025-11-24",
 	"fine-grained-tool-streaming-2025-05-14":    "fine-grained-tool-streaming-2025-05-14",
 	"structured-outputs-2025-12-15":             "structured-outputs-2025-12-15",
-	"tool-search-tool-2025-10-19":               "tool-search-tool-2025-10-19",
-	"tool-examples-2025-10-29":                  "tool-examples-2025-10-29",
-	"advanced-tool-use-2025-11-20":              "tool-search-tool-2025-10-19",
+	toolSearch:                                  toolSearch,
+	toolExamples:                                toolExamples,
+	"advanced-tool-use-2025-11-20":              toolSearch, // and toolExamples, see ask
 	"thinking-binding-controls-2026-08-01":      "thinking-binding-controls-2026-08-01",
 	"thinking-display-updates-2026-08-18":       "thinking-display-updates-2026-08-18",
 	"mid-conversation-tool-changes-2026-07-01":  "mid-conversation-tool-changes-2026-07-01",
 	"mid-conversation-output-config-2026-07-01": "mid-conversation-output-config-2026-07-01",
 	"dangerous-tool-use-2026-09-03":             "dangerous-tool-use-2026-09-03",
 }
+
+// What the Messages API has under one beta, advanced-tool-use, has two on
+// Bedrock (docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-tool-use.html).
+const (
+	toolSearch   = "tool-search-tool-2025-10-19"
+	toolExamples = "tool-examples-2025-10-29"
+)
 
 // silent are betas whose loss costs nothing: they name the client, its login,
 // or what works on Bedrock without them.
@@ -58,8 +65,8 @@ var paired = []struct {
 	{"context_management", []string{"context-management-", "compact-"}},
 	{"output_config", []string{"effort-", "structured-outputs-"}},
 	{"output_format", []string{"structured-outputs-"}},
-	{"tools.*.defer_loading", []string{"advanced-tool-use-", "tool-search-tool-"}},
-	{"tools.*.input_examples", []string{"advanced-tool-use-", "tool-examples-"}},
+	{"tools.*.defer_loading", []string{"advanced-tool-use-", toolSearch}},
+	{"tools.*.input_examples", []string{"advanced-tool-use-", toolExamples}},
 	{"tools.*.eager_input_streaming", []string{"fine-grained-tool-streaming-"}},
 	{"mcp_servers", []string{"mcp-client-"}},
 	{"speed", []string{"fast-mode-"}},
@@ -133,9 +140,11 @@ func (k *knowledge) plan(model string, header http.Header, body []byte) plan {
 	for _, beta := range betasOf(header, body) {
 		asked = append(asked, beta)
 		switch name := accepted[beta]; {
+		case name == toolSearch:
+			kept = p.askTools(kept, beta, refused, body)
 		case name != "" && !refused[name]:
 			kept = append(kept, beta)
-			p.ask(name, body)
+			p.ask(name)
 		case !slices.Contains(silent, beta):
 			p.lost = append(p.lost, beta)
 		}
@@ -156,15 +165,30 @@ func (k *knowledge) plan(model string, header http.Header, body []byte) plan {
 	return p
 }
 
-// ask adds a beta once. Claude Code names the one for the search of tools also
-// where it has none to search, and not all models know it.
-func (p *plan) ask(beta string, body []byte) {
-	if beta == "tool-search-tool-2025-10-19" && !bytes.Contains(body, []byte(`"defer_loading"`)) && !bytes.Contains(body, []byte(`"tool_search_tool_`)) {
-		return
-	}
+// ask adds a beta once.
+func (p *plan) ask(beta string) {
 	if !slices.Contains(p.betas, beta) {
 		p.betas = append(p.betas, beta)
 	}
+}
+
+// askTools asks for what a request's tools need. Claude Code names the beta also
+// where it has no tools to search, and not all models know Bedrock's ones.
+func (p *plan) askTools(kept []string, beta string, refused map[string]bool, body []byte) []string {
+	searched := bytes.Contains(body, []byte(`"defer_loading"`)) || bytes.Contains(body, []byte(`"tool_search_tool_`))
+	exampled := beta != toolSearch && bytes.Contains(body, []byte(`"input_examples"`))
+	for _, need := range []struct {
+		is   bool
+		name string
+	}{{searched, toolSearch}, {exampled, toolExamples}} {
+		if need.is && !refused[need.name] {
+			p.ask(need.name)
+			kept = append(kept, need.name)
+		} else if need.is && !slices.Contains(p.lost, beta) {
+			p.lost = append(p.lost, beta)
+		}
+	}
+	return kept
 }
 
 // betasOf are the betas that the client names, in its headers and its body.

@@ -57,6 +57,7 @@ type events struct {
 
 	// metered is what the service itself counted; it comes with the last event.
 	metered providers.Usage
+	said    string // by the exception that ended it, for operators
 }
 
 var _ io.ReadCloser = (*events)(nil)
@@ -222,7 +223,7 @@ func (e *events) take(f frame) error {
 		}
 		return nil
 	case "exception":
-		e.out = appendFailure(e.out, string(f.exception), f.payload)
+		e.out, e.said = appendFailure(e.out, string(f.exception), f.payload)
 		return nil
 	case "error":
 		e.out = appendError(e.out, statusOf(string(f.exception), 0), string(f.text))
@@ -361,6 +362,7 @@ func (d discreet) Next() (providers.Frame, error) {
 type metered struct {
 	providers.Frames
 	events *events
+	call   *call
 	usage  providers.Usage
 }
 
@@ -368,6 +370,9 @@ func (m *metered) Next() (providers.Frame, error) {
 	f, err := m.Frames.Next()
 	if f.Usage != nil {
 		m.usage = *f.Usage
+	}
+	if said := m.events.said; f.Kind == providers.Failed && said != "" {
+		m.call.learn(f.Err, said)
 	}
 	if counted := m.events.metered; f.Kind == providers.End && counted != (providers.Usage{}) && m.usage == (providers.Usage{}) {
 		m.usage = counted

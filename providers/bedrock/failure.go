@@ -3,6 +3,7 @@ package bedrock
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -145,11 +146,12 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// appendFailure appends an exception of an event stream as an error event.
-func appendFailure(dst []byte, exception string, payload []byte) []byte {
+// appendFailure appends an exception of an event stream as an error event. said
+// is its message for the operator.
+func appendFailure(dst []byte, exception string, payload []byte) (out []byte, said string) {
 	c := readComplaint(payload)
 	c.exception = exception
-	return appendError(dst, c.statusAs(0), c.message)
+	return appendError(dst, c.statusAs(0), c.message), forOperators(c.message)
 }
 
 func appendError(dst []byte, status int, message string) []byte {
@@ -190,7 +192,36 @@ func forClients(message string) string {
 
 // denied reports whether AWS knows the credentials, and knows that they may not.
 func denied(said string) bool {
-	return strings.Contains(said, "not authorized to perform") || strings.Contains(said, "don't have access to the model")
+	return strings.Contains(said, "not authorized to perform")
+}
+
+// modelless reports whether AWS says that this account cannot be served by that
+// model in that way, whatever is asked of it: another provider can.
+func modelless(said string) bool {
+	for _, text := range []string{
+		"provided model identifier is invalid", "on-demand throughput isn", "has reached the end of its life",
+		"don't have access to the model", "don’t have access to the model", "marked by provider as Legacy",
+	} {
+		if strings.Contains(said, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// advice is what helps against what AWS says of a model, with what leads to it;
+// "" where AWS says it itself.
+func advice(said, model string) string {
+	switch {
+	case strings.Contains(said, "on-demand throughput"):
+		return fmt.Sprintf("; name an inference profile as the model, such as us.%s or global.%[1]s", foundationID(model))
+	case strings.Contains(said, "identifier is invalid"):
+		return fmt.Sprintf("; this region has no %s: name an inference profile that it has (aws bedrock list-inference-profiles)", model)
+	case strings.Contains(said, "access to the model"):
+		return "; request access to it in the Bedrock console"
+	default:
+		return ""
+	}
 }
 
 // withoutAccount is a text, or JSON in which strings are, without what tells of

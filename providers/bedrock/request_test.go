@@ -48,6 +48,10 @@ func TestRequestShape(t *testing.T) {
 			v + `,"max_tokens":1}`, []string{"mcp-client-2025-11-20", "service_tier", "container", "mcp_servers", "speed", "inference_geo"}},
 		{"tool search by its name there", `{"tools":[{"name":"a","defer_loading":true,"input_schema":{"defer_loading":1}}]}`, "advanced-tool-use-2025-11-20",
 			v + `,"anthropic_beta":["tool-search-tool-2025-10-19"],"tools":[{"name":"a","defer_loading":true,"input_schema":{"defer_loading":1}}]}`, nil},
+		{"examples of tools by their name there", `{"tools":[{"name":"a","input_examples":[{}],"defer_loading":true}]}`, "advanced-tool-use-2025-11-20",
+			v + `,"anthropic_beta":["tool-search-tool-2025-10-19","tool-examples-2025-10-29"],"tools":[{"name":"a","input_examples":[{}],"defer_loading":true}]}`, nil},
+		{"examples of tools alone", `{"tools":[{"name":"a","input_examples":[{}]}]}`, "advanced-tool-use-2025-11-20",
+			v + `,"anthropic_beta":["tool-examples-2025-10-29"],"tools":[{"name":"a","input_examples":[{}]}]}`, nil},
 		{"tool search without a tool to find", `{"tools":[{"name":"a"}]}`, "advanced-tool-use-2025-11-20", v + `,"tools":[{"name":"a"}]}`, nil},
 		{"tool streaming under another date", `{"tools":[{"name":"a","eager_input_streaming":true},{"eager_input_streaming":false,"name":"b"}]}`, "fine-grained-tool-streaming-2099-01-01",
 			v + `,"tools":[{"name":"a"},{"name":"b"}]}`, []string{"fine-grained-tool-streaming-2099-01-01", "tools.*.eager_input_streaming"}},
@@ -181,6 +185,7 @@ func TestEndpoint(t *testing.T) {
 		{map[string]string{"AWS_USE_FIPS_ENDPOINT": "true"}, "https://bedrock-runtime-fips.eu-central-1.amazonaws.com"},
 		{map[string]string{"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "https://bedrock-runtime.eu-central-1.api.aws"},
 		{map[string]string{"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://vpce.example"}, "https://vpce.example"},
+		{map[string]string{"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://vpce.example", "AWS_USE_FIPS_ENDPOINT": "true"}, "https://vpce.example"},
 	} {
 		for name, value := range tt.env {
 			t.Setenv(name, value)
@@ -196,6 +201,40 @@ func TestEndpoint(t *testing.T) {
 		for name := range tt.env {
 			t.Setenv(name, "")
 		}
+	}
+}
+
+// An endpoint and AWS's switches exclude each other: the endpoint wins, and that
+// is known.
+func TestEndpointOverrulesSwitches(t *testing.T) {
+	keysInEnvironment(t)
+	s := serve(t, answers(200, "", wholeMessage))
+	for _, cfg := range []config.Provider{{Endpoint: s.URL}, {Endpoint: s.URL, Auth: config.AuthBearer}} {
+		for env, name := range map[string]string{"AWS_USE_FIPS_ENDPOINT": "use_fips_endpoint", "AWS_USE_DUALSTACK_ENDPOINT": "use_dualstack_endpoint"} {
+			t.Setenv(env, "true")
+			p := newProvider(t, cfg)
+			if err := p.Check(t.Context()); err != nil || !slices.Equal(p.Unapplied(), []string{name}) {
+				t.Errorf("%s: %v, %q", env, err, p.Unapplied())
+			}
+			if got := send(t, p, request(t, smallBody, false)); got.err != nil {
+				t.Errorf("%s: %v", env, got.err)
+			}
+			t.Setenv(env, "")
+		}
+	}
+}
+
+// Whoever shows a token needs none of AWS's files.
+func TestBearerReadsNoFiles(t *testing.T) {
+	settings(t, "[broken", "[broken")
+	t.Setenv("AWS_PROFILE", "nobody")
+	s := serve(t, answers(200, "", wholeMessage))
+	p := s.provider(t)
+	if err := p.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := send(t, p, request(t, smallBody, false)); got.err != nil {
+		t.Error(got.err)
 	}
 }
 
@@ -359,6 +398,28 @@ func TestRefusalsAreLearnt(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An exception of a stream teaches as much as a refusal of the whole request.
+func TestRefusalsInStreamsAreLearnt(t *testing.T) {
+	refused := false
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		answer := streams(wire(started, text0, delta0, stop0, finished, stopped))
+		if !refused {
+			refused = true
+			answer = streams(exception("validationException", `{"message":"`+wrapped+`metadata: Extra inputs are not permitted"}`))
+		}
+		answer(w, r)
+	})
+	p := s.provider(t)
+	r := request(t, `{"model":"claude-sonnet-4-5","metadata":{"user_id":"u"},"max_tokens":1,"messages":[]}`, true)
+	got := send(t, p, r)
+	if e := wantError(t, got.last.Err, providers.ClassInvalid); !e.Renewed {
+		t.Error("another attempt is not offered")
+	}
+	if got = send(t, p, r); got.err != nil || got.last.Kind != providers.End || strings.Contains(s.requests()[1].body, "metadata") {
+		t.Errorf("%v: %s", got.err, s.requests()[1].body)
 	}
 }
 
