@@ -97,7 +97,7 @@ func TestSecretForms(t *testing.T) {
 	argv := []string{"op", "read", "op://vault/item"}
 	for text, want := range map[string]ref{
 		`sk-literal`:                               {Kind: config.SecretLiteral, Literal: config.NewSecret("sk-literal")},
-		`"with: colon"`:                            {Kind: config.SecretLiteral, Literal: config.NewSecret("with: colon")},
+		`"with:colon"`:                             {Kind: config.SecretLiteral, Literal: config.NewSecret("with:colon")},
 		`0123`:                                     {Kind: config.SecretLiteral, Literal: config.NewSecret("0123")},
 		`environment`:                              {Kind: config.SecretLiteral, Literal: config.NewSecret("environment")},
 		`env.KEY`:                                  {Kind: config.SecretEnv, Name: "KEY"},

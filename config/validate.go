@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
+	"time"
 )
 
 // validator finds what is well formed and still wrong. A value that could not
@@ -197,6 +198,34 @@ func (v *validator) auth(p *Provider, at place) {
 		v.report(at, "needs an apiKey, or auth: passthrough (the client's own credential) or auth: none")
 	case !needsKey && key.ok:
 		v.warn(key, "is not used with auth: %s", p.Auth)
+	case key.ok:
+		v.keys(p, key, p.APIKey)
+	}
+}
+
+// keys looks at the values that are known without asking anybody.
+func (v *validator) keys(p *Provider, at place, r SecretRef) {
+	value := r.Literal.Reveal()
+	switch r.Kind {
+	case SecretPool:
+		for _, one := range r.Pool {
+			v.keys(p, at, one)
+		}
+		return
+	case SecretEnv:
+		value = v.getenv(r.Name)
+	case SecretLiteral:
+	default:
+		return
+	}
+	if value == "" {
+		return // told already
+	}
+	problem, warning := CheckKey(value, p, time.Now())
+	if problem != "" {
+		v.report(at, "%s", problem)
+	} else if warning != "" {
+		v.warn(at, "%s", warning)
 	}
 }
 

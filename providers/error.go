@@ -97,8 +97,9 @@ type Error struct {
 	Header http.Header
 	Body   []byte
 	// Renewed is set when asking again at once may succeed, as it will not be the
-	// same request: the provider's key was refused and its source gives another
-	// one by now, or the provider has learnt what the upstream does not take.
+	// same request: the provider's key was refused or has used up its limit, and
+	// there is another one by now, or the provider has learnt what the upstream
+	// does not take.
 	Renewed bool
 	Err     error // the cause, nil when Status says it all
 }

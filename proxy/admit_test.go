@@ -130,11 +130,15 @@ models:
 		header                []string
 		apiKey, authorization string
 	}{
-		"login":                {open, []string{"Authorization", "Bearer sk-ant-oat-mine"}, "", "Bearer sk-ant-oat-mine"},
-		"key":                  {open, []string{"X-Api-Key", "sk-ant-mine"}, "sk-ant-mine", ""},
-		"login beside our key": {guarded, []string{"Authorization", "Bearer sk-ant-oat-mine", "X-Api-Key", "our-client-key"}, "", "Bearer sk-ant-oat-mine"},
-		"our key, no scheme":   {guarded, []string{"X-Api-Key", "our-client-key", "Authorization", "our-client-key"}, "", ""},
-		"only our key":         {guarded, []string{"Authorization", "Bearer our-client-key"}, "", ""},
+		"login":                           {open, []string{"Authorization", "Bearer sk-ant-oat-mine"}, "", "Bearer sk-ant-oat-mine"},
+		"key":                             {open, []string{"X-Api-Key", "sk-ant-mine"}, "sk-ant-mine", ""},
+		"login beside our key":            {guarded, []string{"Authorization", "Bearer sk-ant-oat-mine", "X-Api-Key", "our-client-key"}, "", "Bearer sk-ant-oat-mine"},
+		"our key, no scheme":              {guarded, []string{"X-Api-Key", "our-client-key", "Authorization", "our-client-key"}, "", ""},
+		"login beside x-anyproxy-key":     {guarded, []string{"Authorization", "Bearer sk-ant-oat-mine", "X-Anyproxy-Key", "our-client-key"}, "", "Bearer sk-ant-oat-mine"},
+		"both beside x-anyproxy-key":      {guarded, []string{"Authorization", "Bearer sk-ant-oat-mine", "X-Api-Key", "sk-ant-mine", "X-Anyproxy-Key", "our-client-key"}, "sk-ant-mine", "Bearer sk-ant-oat-mine"},
+		"our key twice":                   {guarded, []string{"X-Api-Key", "our-client-key", "X-Anyproxy-Key", "our-client-key"}, "", ""},
+		"x-anyproxy-key that nobody asks": {open, []string{"Authorization", "Bearer sk-ant-oat-mine", "X-Anyproxy-Key", "whatever"}, "", "Bearer sk-ant-oat-mine"},
+		"only our key":                    {guarded, []string{"Authorization", "Bearer our-client-key"}, "", ""},
 	} {
 		if got := c.p.ask(t, c.header...); got.status != 200 {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
@@ -142,9 +146,16 @@ models:
 		}
 		all := ok.requests()
 		u := all[len(all)-1]
+		if u.Header.Get("X-Anyproxy-Key") != "" {
+			t.Errorf("%s: our own header went on", name)
+		}
 		if u.Header.Get("X-Api-Key") != c.apiKey || u.Header.Get("Authorization") != c.authorization {
 			t.Errorf("%s: the upstream was shown %q and %q", name, u.Header.Get("X-Api-Key"), u.Header.Get("Authorization"))
 		}
+	}
+
+	if got := guarded.ask(t, "X-Api-Key", "our-client-key", "X-Anyproxy-Key", "another"); got.status != http.StatusUnauthorized {
+		t.Errorf("a wrong x-anyproxy-key beside a right key: %d", got.status)
 	}
 
 	refusing := newUpstream(t, status(401))

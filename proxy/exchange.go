@@ -44,6 +44,10 @@ type exchange struct {
 	ended     bool // its record is closed
 }
 
+// maxRenewals bounds how often one upstream is asked anew because it would be
+// another request: servers name what they do not take one field at a time.
+const maxRenewals = 4
+
 // An answer is one attempt that is being made. At first it is held back; once it
 // has brought content it is the one that the client gets.
 type answer struct {
@@ -151,7 +155,7 @@ func (x *exchange) passedThrough(provider string, err *providers.Error) bool {
 // nothing of this upstream has been or will be sent.
 func (x *exchange) attempt(p *routing.Attempt) (*answer, *providers.Error) {
 	a, failure := x.ask(p)
-	if failure != nil && failure.Renewed {
+	for n := 0; n < maxRenewals && failure != nil && failure.Renewed && x.timeLeft() > 0 && x.r.Context().Err() == nil; n++ {
 		x.recordAttempt(a, x.outcome(a, failure), failure)
 		a, failure = x.ask(p)
 	}

@@ -86,7 +86,7 @@ func newHarness(t testing.TB, yaml string, ups map[string]*upstream) *harness {
 	for _, p := range c.Providers {
 		var key credential.Source
 		if p.APIKey.Kind != config.SecretNone {
-			if key, err = credential.Resolve(p.APIKey, func(string) string { return "" }); err != nil {
+			if key, err = credential.NewVault(credential.Options{}).Resolve(p.APIKey, p.Name); err != nil {
 				t.Fatal(err)
 			}
 		}

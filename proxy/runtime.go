@@ -153,11 +153,12 @@ func providerInfo(c *config.Config, p *config.Provider) metrics.ProviderInfo {
 }
 
 // credentials are what a request presents in the two headers that the
-// Anthropic API reads a key from. Never from the query or a cookie.
-type credentials struct{ apiKey, authorization string }
+// Anthropic API reads a key from, and in one of our own, for clients whose own
+// credential stands in those. Never from the query or a cookie.
+type credentials struct{ ours, apiKey, authorization string }
 
 func credentialsOf(h http.Header) credentials {
-	return credentials{h.Get("X-Api-Key"), h.Get("Authorization")}
+	return credentials{h.Get("X-Anyproxy-Key"), h.Get("X-Api-Key"), h.Get("Authorization")}
 }
 
 // bearer is the token of an Authorization header, "" when it has none.
@@ -175,6 +176,10 @@ func bearer(authorization string) string {
 func (rt *Runtime) identify(c credentials) (key *clientKey, ok bool) {
 	if len(rt.keys) == 0 {
 		return nil, true
+	}
+	if c.ours != "" { // it says that it is for us: nothing else is
+		key = rt.find(c.ours)
+		return key, key != nil
 	}
 	for _, presented := range []string{c.apiKey, bearer(c.authorization)} {
 		if k := rt.find(presented); k != nil {

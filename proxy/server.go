@@ -144,7 +144,7 @@ func (s *Server) find(w http.ResponseWriter, c *call) (func(*Server, http.Respon
 		return rt.serve, nil
 	}
 	if c.key, ok = c.rt.identify(credentialsOf(c.Header)); !ok {
-		return nil, refuse(http.StatusUnauthorized, "invalid or missing client key: send it as x-api-key or Authorization: Bearer")
+		return nil, refuse(http.StatusUnauthorized, "invalid or missing client key: send it as x-api-key, Authorization: Bearer or x-anyproxy-key")
 	}
 	return rt.serve, nil
 }

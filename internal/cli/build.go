@@ -98,6 +98,7 @@ type built struct {
 	firstKey string // a client key for the demo's own clients, "" when none is needed
 	warnings []string
 	checks   []func(context.Context) (warnings []string) // that take time
+	vault    *credential.Vault
 }
 
 // instance is a provider that has been made. It has a pool of connections, so
@@ -112,6 +113,7 @@ type instance struct {
 		io.Closer
 	}
 	secrets []string
+	key     credential.Source // nil = none
 }
 
 // close gives up the instances that keep does not have; nil has none. Requests
@@ -126,11 +128,11 @@ func (b *built) close(keep *built) {
 
 // build makes the providers and resolves the keys of a configuration. What does
 // not change it takes over from before, which may be nil.
-func build(ctx context.Context, c *config.Config, before *built, state *routing.State, getenv func(string) string, now func() time.Time) (*built, error) {
+func build(ctx context.Context, c *config.Config, before *built, state *routing.State, vault *credential.Vault, getenv func(string) string, now func() time.Time) (*built, error) {
 	if before == nil {
 		before = &built{}
 	}
-	b := &built{instances: map[string]*instance{}, random: map[string]config.Secret{}}
+	b := &built{vault: vault, instances: map[string]*instance{}, random: map[string]config.Secret{}}
 	w := proxy.Wiring{Config: c, State: state,
 		Providers: map[string]providers.Provider{}, Routing: proxy.RoutingOptions(c)}
 	w.Routing.Now = now
@@ -160,7 +162,7 @@ func (b *built) fill(ctx context.Context, w *proxy.Wiring, before *built, getenv
 		b.secrets = append(b.secrets, i.secrets...)
 	}
 	for _, k := range w.Config.APIKeys {
-		key, err := b.clientKey(ctx, k, before, getenv)
+		key, err := b.clientKey(ctx, k, before)
 		if err != nil {
 			return fmt.Errorf("apiKeys: %s: %w", k.Name, err)
 		}
@@ -189,14 +191,13 @@ func (b *built) instance(ctx context.Context, c *config.Config, p config.Provide
 	var key credential.Source
 	if p.APIKey.Kind != config.SecretNone {
 		var err error
-		if key, err = credential.Resolve(p.APIKey, getenv); err != nil {
+		if key, err = b.vault.Resolve(p.APIKey, p.Name); err != nil {
 			return nil, err
 		}
-		secret, err := key.Secret(ctx)
-		if err != nil {
+		i.key = key
+		if err := b.look(ctx, p, key); err != nil {
 			return nil, err
 		}
-		i.secrets = append(i.secrets, secret.Reveal())
 	}
 	for _, v := range p.Headers {
 		i.secrets = append(i.secrets, v.Reveal())
@@ -217,6 +218,41 @@ func (b *built) instance(ctx context.Context, c *config.Config, p config.Provide
 	return i, err
 }
 
+// look gets a provider's key a first time, to say what is wrong with it. What
+// must be asked for may not be there: it may be when it is needed.
+func (b *built) look(ctx context.Context, p config.Provider, key credential.Source) error {
+	judge := func(secret config.Secret) (warnings []string, err error) {
+		problem, warning := config.CheckKey(secret.Reveal(), &p, time.Now())
+		if problem != "" {
+			return nil, fmt.Errorf("apiKey, from %s: %s", p.APIKey, problem)
+		}
+		if warning != "" {
+			warnings = append(warnings, fmt.Sprintf("provider %s: apiKey, from %s: %s", p.Name, p.APIKey, warning))
+		}
+		return warnings, nil
+	}
+	if credential.Pending(key) {
+		b.checks = append(b.checks, func(ctx context.Context) []string {
+			secret, err := key.Secret(ctx)
+			if err == nil {
+				var warnings []string
+				if warnings, err = judge(secret); err == nil {
+					return warnings
+				}
+			}
+			return []string{fmt.Sprintf("provider %s: no key yet: %v; until there is one its requests go elsewhere", p.Name, err)}
+		})
+		return nil
+	}
+	secret, err := key.Secret(ctx)
+	if err != nil || p.APIKey.Kind != config.SecretFile { // the others are checked with the file
+		return err
+	}
+	warnings, err := judge(secret)
+	b.warnings = append(b.warnings, warnings...)
+	return err
+}
+
 // mixed reports whether a session may be served in another format at times.
 func mixed(c *config.Config) bool {
 	return slices.ContainsFunc(c.Providers, func(p config.Provider) bool { return p.Type == config.OpenAI })
@@ -234,7 +270,7 @@ func modelsOf(c *config.Config, p config.Provider) (models []config.Model) {
 
 // clientKey resolves a client key. A fresh one stays what it is as long as the
 // program runs.
-func (b *built) clientKey(ctx context.Context, k config.ClientKey, before *built, getenv func(string) string) (proxy.Key, error) {
+func (b *built) clientKey(ctx context.Context, k config.ClientKey, before *built) (proxy.Key, error) {
 	key := proxy.Key{Name: k.Name, Models: k.Models, DailyBudget: k.DailyBudget}
 	if k.Key.Kind == config.SecretRandom {
 		known := false
@@ -244,7 +280,7 @@ func (b *built) clientKey(ctx context.Context, k config.ClientKey, before *built
 		}
 		b.random[k.Name] = key.Value
 	} else {
-		source, err := credential.Resolve(k.Key, getenv)
+		source, err := b.vault.Resolve(k.Key, clientKeys)
 		if err != nil {
 			return key, err
 		}
@@ -254,6 +290,17 @@ func (b *built) clientKey(ctx context.Context, k config.ClientKey, before *built
 	}
 	b.secrets = append(b.secrets, key.Value.Reveal())
 	return key, nil
+}
+
+// clientKeys is who has the client keys.
+const clientKeys = "apiKeys"
+
+// sources are the keys of all providers.
+func (b *built) sources() (all []credential.Source) {
+	for _, i := range b.instances {
+		all = append(all, i.key)
+	}
+	return all
 }
 
 func randomKey() string {

@@ -23,6 +23,7 @@ import (
 	"anyproxy/internal/grammar"
 	"anyproxy/internal/simulator"
 	"anyproxy/metrics"
+	"anyproxy/providers/credential"
 	"anyproxy/proxy/routing"
 )
 
@@ -314,7 +315,7 @@ func hasNoEffect(t *testing.T, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := build(t.Context(), c, nil, routing.NewState(), func(string) string { return "" }, time.Now)
+	b, err := build(t.Context(), c, nil, routing.NewState(), credential.NewVault(credential.Options{}), func(string) string { return "" }, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -312,6 +312,7 @@ func (l *life) apply(c *candidate) {
 	l.proxy.Apply(c.built.runtime)
 	l.doc, l.built = c.doc, c.built
 	before.close(l.built)
+	l.vault.Keep(l.built.sources()...)
 
 	l.rec.SetReview(nil)
 	l.rec.Reloaded(metrics.ReloadApplied)

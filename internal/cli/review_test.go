@@ -13,6 +13,7 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/metrics"
+	"anyproxy/providers/credential"
 	"anyproxy/proxy/routing"
 )
 
@@ -55,7 +56,8 @@ func reviewed(t *testing.T, from, to string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := build(context.Background(), c, nil, state, func(string) string { return "value-of-the-environment" }, time.Now)
+		value := func(string) string { return "value-of-the-environment" }
+		b, err := build(context.Background(), c, nil, state, credential.NewVault(credential.Options{Getenv: value}), value, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"anyproxy/internal/logging"
 	"anyproxy/internal/redact"
 	"anyproxy/metrics"
+	"anyproxy/providers/credential"
 	"anyproxy/proxy"
 	"anyproxy/proxy/requestlog"
 	"anyproxy/proxy/routing"
@@ -51,7 +53,8 @@ type program struct {
 	world    *demo            // nil without -demo
 	doc      *config.Document // what runs; as long as the life does, it alone uses doc and built
 	built    *built
-	secrets  []string // all that have been in use
+	vault    *credential.Vault
+	hidden   concealed
 	late     []string // fresh client keys that wait for the dashboard to leave the terminal
 	state    *routing.State
 	saved    *stateFile
@@ -61,6 +64,7 @@ type program struct {
 	logger   *slog.Logger
 	redact   *redact.Redactor
 	rec      *metrics.Recorder
+	meters   atomic.Pointer[metrics.Recorder] // the same, for those who may come before it is there
 	log      *requestlog.Log
 	ring     *logging.Ring // the log's newest lines, for the dashboard
 	proxy    *proxy.Server
@@ -119,9 +123,10 @@ func (p *program) prepare(ctx context.Context, signals <-chan os.Signal) (err er
 	for _, w := range p.doc.Warnings {
 		p.logger.Warn(w.String())
 	}
+	p.vault = credential.NewVault(credential.Options{Getenv: p.getenv, Hide: p.hide, Tell: p.told})
 	p.state = routing.NewState()
 	p.saved = p.remember()
-	if p.built, err = build(ctx, p.doc.Config, nil, p.state, p.getenv, p.now); err != nil {
+	if p.built, err = build(ctx, p.doc.Config, nil, p.state, p.vault, p.getenv, p.now); err != nil {
 		return err
 	}
 	proxies, passwords := outboundProxies(p.getenv)
@@ -140,6 +145,9 @@ func (p *program) prepare(ctx context.Context, signals <-chan os.Signal) (err er
 func (p *program) close() {
 	if p.built != nil {
 		p.built.close(nil)
+	}
+	if p.vault != nil {
+		p.vault.Close()
 	}
 	p.world.close()
 }
@@ -179,8 +187,15 @@ func (p *program) load(ctx context.Context, signals <-chan os.Signal) (err error
 // hide keeps secrets out of the log, the old ones too: running requests may
 // still tell of them.
 func (p *program) hide(secrets ...string) {
-	p.secrets = union(p.secrets, secrets)
-	p.redact.Set(p.secrets...)
+	p.hidden.add(p.redact, secrets)
+}
+
+// told passes on what is to be known of a credential.
+func (p *program) told(n credential.Notice) {
+	p.logger.Warn("credential", "provider", n.Owner, "why", n.Text)
+	if rec := p.meters.Load(); rec != nil && n.Failed {
+		rec.Event(metrics.Event{Kind: metrics.EventCredential, Provider: n.Owner, Text: p.redact.String(n.Text)})
+	}
 }
 
 // remember reads what an earlier run has learnt, unless this one is a play.
@@ -227,6 +242,7 @@ func (p *program) open() (err error) {
 		return err
 	}
 	p.rec = metrics.New(p.now)
+	p.meters.Store(p.rec)
 	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: p.doc.Name})
 	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger,
 		Redact: p.redact, Version: Version(), Loopback: isLoopback(p.listen[0]), Now: p.now})

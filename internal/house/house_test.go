@@ -49,6 +49,7 @@ var arrows = []arrow{
 	{from: "providers/bedrock", ours: shared, modules: []string{sdk + "/aws", sdk + "/config", sdk + "/credentials/ssocreds", sdk + "/credentials/stscreds",
 		sdk + "/service/bedrockruntime", sdk + "/service/bedrockruntime/types", sdk + "/service/sts",
 		smithy, smithy + "/auth/bearer", smithy + "/middleware", smithy + "/transport/http"}, tests: []string{eventstream}},
+	{from: "providers/credential", ours: []string{"config", "internal/redact"}, modules: []string{"golang.org/x/oauth2", "github.com/zalando/go-keyring"}},
 	{from: "providers/*", ours: shared, tests: []string{"internal/grammar", openai}},
 	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "config", "proxy/*", "internal/jsonscan", "internal/redact"},
 		tests: []string{"providers/anthropic", "providers/credential"}},

@@ -31,6 +31,9 @@ func (r *Redactor) Header(name, value string) string {
 }
 
 func headerShown(name string) bool {
+	if name == "X-Anyproxy-Key" { // a client's
+		return false
+	}
 	if shown[name] {
 		return true
 	}

@@ -162,7 +162,7 @@ func TestHeaderAllowList(t *testing.T) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	for _, name := range []string{"authorization", "X-Api-Key", "Cookie", "set-cookie", "proxy-authorization",
+	for _, name := range []string{"authorization", "X-Api-Key", "x-anyproxy-key", "Cookie", "set-cookie", "proxy-authorization",
 		"x-amz-security-token", "api-key", "x-unknown", "x-forwarded-for", "anthropic-organization-id", ""} {
 		if got := r.Header(name, "v"); got != redact.Dots {
 			t.Errorf("%s: %q", name, got)

@@ -35,7 +35,7 @@ func newProvider(t testing.TB, cfg config.Provider, key string) *Provider {
 	if cfg.Timeouts.Connect == 0 {
 		cfg.Timeouts.Connect = 5 * time.Second
 	}
-	src, err := credential.Resolve(config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(key)}, os.Getenv)
+	src, err := credential.NewVault(credential.Options{Getenv: os.Getenv}).Resolve(config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(key)}, "up")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestCredentialSourceThatFails(t *testing.T) {
 	if err := os.WriteFile(missing, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src, err := credential.Resolve(config.SecretRef{Kind: config.SecretFile, Name: missing}, os.Getenv)
+	src, err := credential.NewVault(credential.Options{Getenv: os.Getenv}).Resolve(config.SecretRef{Kind: config.SecretFile, Name: missing}, "up")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func newProvider(t testing.TB, cfg config.Provider) *Provider {
 	if cfg.Region == "" {
 		cfg.Region = "us-west-2"
 	}
-	key, err := credential.Resolve(config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(testBearer)}, os.Getenv)
+	key, err := credential.NewVault(credential.Options{Getenv: os.Getenv}).Resolve(config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(testBearer)}, "up")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,18 @@
 // Package credential gets the values of secrets from where the configuration
-// says they are: the file itself, the environment, or a file of their own.
+// says they are: the file itself, the environment, a file of their own, a
+// command, the system's keyring, or a token endpoint (OAuth 2.0).
 //
-// A Source is safe for concurrent use. No error of this package holds a value.
+// What must be asked for is asked for once, for all who wait, and again before
+// it expires; the old value serves meanwhile. A Vault holds what has been got,
+// so that a changed configuration asks for nothing anew.
+//
+// Everything here is safe for concurrent use. No error and no notice of this
+// package holds a value.
 package credential
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"time"
 
 	"anyproxy/config"
 )
@@ -18,48 +23,48 @@ type Source interface {
 	Secret(ctx context.Context) (config.Secret, error)
 }
 
-// ErrUnsupported is a form of secret that this version cannot resolve.
-var ErrUnsupported = errors.New("this version cannot resolve it")
-
-// Resolve returns the source that ref describes. Environment variables are
-// read at once, through getenv, and a file a first time, so that what is
-// missing shows at start. A ref that gives nothing resolves to an empty secret.
-func Resolve(ref config.SecretRef, getenv func(string) string) (Source, error) {
-	switch ref.Kind {
-	case config.SecretNone:
-		return fixed{}, nil
-	case config.SecretLiteral:
-		return fixed{ref.Literal}, nil
-	case config.SecretEnv:
-		v := getenv(ref.Name)
-		if v == "" {
-			return nil, fmt.Errorf("environment variable %s is not set or empty", ref.Name)
-		}
-		return fixed{config.NewSecret(v)}, nil
-	case config.SecretFile:
-		f := &file{path: ref.Name}
-		if _, err := f.Secret(context.Background()); err != nil {
-			return nil, err
-		}
-		return f, nil
-	default:
-		return nil, fmt.Errorf("secret of the form %s: %w; use a value, env.NAME or file:PATH", form(ref.Kind), ErrUnsupported)
-	}
+// A renewer is a Source that may have another value when one is refused.
+type renewer interface {
+	// renew looks for another value than the refused one.
+	renew(ctx context.Context, refused config.Secret) bool
 }
 
-func form(k config.SecretKind) string {
-	switch k {
-	case config.SecretCommand:
-		return "cmd:"
-	case config.SecretKeyring:
-		return "keyring:"
-	case config.SecretOAuth:
-		return "oauth"
-	case config.SecretRandom:
-		return "$RANDOM_KEY"
-	default:
-		return "list"
+// Renew reports whether the source gives another value by now than the one that
+// an upstream has refused. Where a source can be asked for one, it is.
+func Renew(ctx context.Context, s Source, refused config.Secret) bool {
+	if r, ok := s.(renewer); ok {
+		return r.renew(ctx, refused)
 	}
+	return gives(ctx, s, refused)
+}
+
+// gives reports whether the source gives another value than the refused one.
+func gives(ctx context.Context, s Source, refused config.Secret) bool {
+	now, err := s.Secret(ctx)
+	return err == nil && now.Reveal() != refused.Reveal()
+}
+
+// Spare reports whether the source has another value to show while one has used
+// up its rate limit, which it is left alone for.
+func Spare(s Source, limited config.Secret, wait time.Duration) bool {
+	p, ok := s.(*pool)
+	return ok && p.leaveOut(limited, wait)
+}
+
+// Pending reports whether a source must ask somebody for its value, who may
+// fail or take long.
+func Pending(s Source) bool {
+	switch s := s.(type) {
+	case *cached:
+		return true
+	case *pool:
+		for _, one := range s.keys {
+			if Pending(one.Source) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // fixed is a value that does not change.

@@ -27,7 +27,7 @@ func TestResolve(t *testing.T) {
 		{"env", config.SecretRef{Kind: config.SecretEnv, Name: "KEY"}, "from-env"},
 		{"file", config.SecretRef{Kind: config.SecretFile, Name: path}, "from-file"},
 	} {
-		src, err := Resolve(tt.ref, getenv)
+		src, err := testVault(t, nil).Resolve(tt.ref, "p")
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
@@ -55,22 +55,14 @@ func TestResolveRefuses(t *testing.T) {
 		{config.SecretRef{Kind: config.SecretEnv, Name: "MISSING"}, "environment variable MISSING"},
 		{inDir("absent"), "absent"}, {inDir("empty"), "empty"}, {inDir("newline"), "empty"},
 		{inDir("two-lines"), "more than one line"}, {inDir("control"), "control character"}, {inDir("large"), "64 KiB"}, {inDir(""), "read secret"},
-		{config.SecretRef{Kind: config.SecretCommand, Command: []string{"echo", "hunter2"}}, "form cmd:"},
-		{config.SecretRef{Kind: config.SecretKeyring, Name: "a/b"}, "form keyring:"},
-		{config.SecretRef{Kind: config.SecretOAuth}, "form oauth"},
-		{config.SecretRef{Kind: config.SecretRandom}, "form $RANDOM_KEY"},
-		{config.SecretRef{Kind: config.SecretPool}, "form list"},
+		{config.SecretRef{Kind: config.SecretRandom}, "client keys"},
+		{config.SecretRef{Kind: config.SecretPool, Pool: []config.SecretRef{{Kind: config.SecretEnv, Name: "KEY"}, {Kind: config.SecretEnv, Name: "MISSING"}}}, "key 2: environment variable MISSING"},
+		{config.SecretRef{Kind: config.SecretOAuth, OAuth: &config.OAuth{RefreshToken: config.SecretRef{Kind: config.SecretEnv, Name: "MISSING"}}}, "refreshToken: environment variable MISSING"},
 	} {
-		_, err := Resolve(tt.ref, getenv)
+		_, err := testVault(t, nil).Resolve(tt.ref, "p")
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("Resolve(%v) = %v, want an error with %q", tt.ref, err, tt.want)
 		}
-	}
-}
-
-func TestUnsupportedFormIsAKnownError(t *testing.T) {
-	if _, err := Resolve(config.SecretRef{Kind: config.SecretKeyring}, getenv); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("err %v, want ErrUnsupported", err)
 	}
 }
 
@@ -78,7 +70,7 @@ func TestFileIsReadAgainWhenItChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	write(t, path, "one-11", day)
-	src, err := Resolve(config.SecretRef{Kind: config.SecretFile, Name: path}, getenv)
+	src, err := testVault(t, nil).Resolve(config.SecretRef{Kind: config.SecretFile, Name: path}, "p")
 	if err != nil {
 		t.Fatal(err)
 	}

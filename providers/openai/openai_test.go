@@ -39,7 +39,7 @@ func newProvider(t testing.TB, cfg config.Provider, models ...config.Model) *Pro
 		cfg.Auth = config.AuthBearer
 	}
 	cfg.Timeouts.Connect = 5 * time.Second
-	src, err := credential.Resolve(config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(testKey)}, os.Getenv)
+	src, err := credential.NewVault(credential.Options{Getenv: os.Getenv}).Resolve(config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(testKey)}, "up")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func TestHeader(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.cfg.Name, tt.cfg.Endpoint = "up", up.URL
-			src, err := credential.Resolve(config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(tt.key)}, os.Getenv)
+			src, err := credential.NewVault(credential.Options{Getenv: os.Getenv}).Resolve(config.SecretRef{Kind: config.SecretLiteral, Literal: config.NewSecret(tt.key)}, "up")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -76,7 +76,13 @@ func (a Answer) Refused(status int) *providers.Error {
 		Provider: a.Name, Model: a.Model, Status: status, Class: providers.ClassOf(status),
 		RetryAfter: ratelimit.RetryAfter(a.Res.Header, status, time.Now()), Limits: a.Limits(),
 	}
-	e.Renewed = status == a.Res.StatusCode && e.Class == providers.ClassCredential && a.renewed()
+	switch {
+	case status != a.Res.StatusCode:
+	case e.Class == providers.ClassCredential:
+		e.Renewed = a.renewed()
+	case e.Class == providers.ClassRateLimited:
+		e.Renewed = a.spare(e.RetryAfter)
+	}
 	return e
 }
 

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
+	"time"
 
 	"anyproxy/config"
 	"anyproxy/providers"
+	"anyproxy/providers/credential"
 )
 
 // An Exchange is one attempt, from the request to the end of its answer.
@@ -103,11 +105,19 @@ func (x *Exchange) Fail(class providers.Class, err error) *providers.Error {
 	return &providers.Error{Provider: x.Name, Model: x.Model, Class: class, Err: err}
 }
 
-// renewed reports whether the key's source gives another value than the one
-// that the upstream was shown.
+// renewed reports whether the key's source has another value than the one that
+// the upstream was shown and has refused. It may ask for one.
 func (x *Exchange) renewed() bool {
-	now, err := x.secret(x.ctx)
-	return err == nil && now.Reveal() != x.Key.Reveal()
+	if x.key == nil || x.Key.Empty() {
+		return false
+	}
+	return credential.Renew(x.ctx, x.key, x.Key)
+}
+
+// spare reports whether there is another key than the one whose rate limit is
+// used up for that long.
+func (x *Exchange) spare(wait time.Duration) bool {
+	return x.key != nil && !x.Key.Empty() && credential.Spare(x.key, x.Key, wait)
 }
 
 // Redact replaces, in an answer that is an error, the credentials that the
