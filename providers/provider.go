@@ -90,6 +90,10 @@ type Frames interface {
 	Close() error
 }
 
+// A Settler is an answer that keeps what it needs as long as it may be taken
+// back, and less once the client has content of it.
+type Settler interface{ Settle() }
+
 // Kind tells the strongest thing a Frame contains.
 type Kind uint8
 

@@ -342,6 +342,10 @@ func (x *exchange) commit(a *answer, size int) {
 		x.rec.Commit(a.stream.Status)
 	}
 	// A stream may take minutes. What nobody will ask for is let go.
+	x.route.Settle()
+	if s, ok := a.stream.Frames.(providers.Settler); ok {
+		s.Settle()
+	}
 	if !x.s.log.KeepsBodies() {
 		x.dropBody()
 	}

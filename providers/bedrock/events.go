@@ -366,6 +366,13 @@ type metered struct {
 	usage  providers.Usage
 }
 
+// Settle is for the frames beneath.
+func (m *metered) Settle() {
+	if s, ok := m.Frames.(providers.Settler); ok {
+		s.Settle()
+	}
+}
+
 func (m *metered) Next() (providers.Frame, error) {
 	f, err := m.Frames.Next()
 	if f.Usage != nil {

@@ -32,6 +32,10 @@ func newStream(a answer) *stream {
 	return &stream{Events: a.Events(), answer: a}
 }
 
+// Settle keeps of the answer's head how long the upstream is to be left alone,
+// should it still fail.
+func (s *stream) Settle() { s.answer.Settle() }
+
 // Next makes one read, unless the last one brought more than a frame can hold:
 // what stands behind an event that was left out, or the upstream's own error.
 func (s *stream) Next() (providers.Frame, error) {

@@ -28,13 +28,46 @@ type Answer struct {
 	*Exchange
 	Res  *http.Response
 	body io.Reader // nil when its encoding is none of ours
+	// waits takes the place of the header once that is let go.
+	waits *waits
 }
+
+// waits is how long the upstream wants to be left alone with a status of 429
+// or 529.
+type waits struct{ limited, overloaded time.Duration }
+
+// Settle lets the header go. A stream may take minutes, and thousands may at a time.
+func (a *Answer) Settle() {
+	now, h := time.Now(), a.Res.Header
+	limited, overloaded := ratelimit.RetryAfter(h, http.StatusTooManyRequests, now), ratelimit.RetryAfter(h, statusOverloaded, now)
+	if limited > 0 || overloaded > 0 {
+		a.waits = &waits{limited, overloaded}
+	}
+	a.Res.Header = nil
+}
+
+// retryAfter is how long an error of that status asks for.
+func (a Answer) retryAfter(status int) time.Duration {
+	switch {
+	case a.waits == nil:
+		return ratelimit.RetryAfter(a.Res.Header, status, time.Now())
+	case status == http.StatusTooManyRequests:
+		return a.waits.limited
+	case status == statusOverloaded:
+		return a.waits.overloaded
+	default:
+		return 0
+	}
+}
+
+// statusOverloaded is the Messages API's own.
+const statusOverloaded = 529
 
 // Take makes an Answer of a response. The credentials that the upstream was
 // shown are replaced in its header.
 func (x *Exchange) Take(res *http.Response) Answer {
 	x.redactHeader(res.Header)
-	a := Answer{x, res, decoded(res)}
+	a := Answer{Exchange: x, Res: res, body: decoded(res)}
 	if _, packed := a.body.(*gunzip); packed {
 		x.Unwatched()
 	}
@@ -74,7 +107,7 @@ func (a Answer) Check() error {
 func (a Answer) Refused(status int) *providers.Error {
 	e := &providers.Error{
 		Provider: a.Name, Model: a.Model, Status: status, Class: providers.ClassOf(status),
-		RetryAfter: ratelimit.RetryAfter(a.Res.Header, status, time.Now()), Limits: a.Limits(),
+		RetryAfter: a.retryAfter(status), Limits: a.Limits(),
 	}
 	switch {
 	case status != a.Res.StatusCode:

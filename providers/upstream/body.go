@@ -116,6 +116,15 @@ func (b *Body) Close() error {
 	return nil
 }
 
+// written reports whether all of the request has been written: its header comes
+// before its body, which the transport closes behind it. Of a repetition it is
+// not known.
+func (b *Body) written() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed && !b.repeated.Load()
+}
+
 // settle says that no repetition will be asked for. A request that has been
 // answered is kept by the transport to the end of its answer: the client's body
 // must not be kept with it.

@@ -46,6 +46,9 @@ func (x *Exchange) Do(req *http.Request, body *Body) (*http.Response, error) {
 	body.settle()
 	switch {
 	case err == nil:
+		if body.written() { // the transport keeps the request to the end of its answer, which may take minutes
+			clear(req.Header)
+		}
 		return res, nil
 	case body.sent():
 		return nil, x.Fail(providers.ClassBroken, err)

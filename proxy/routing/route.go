@@ -127,6 +127,10 @@ func (r *Route) OnlyNative() bool {
 	return len(r.ahead)+len(r.rest) > 0
 }
 
+// Settle says that no other candidate will be asked: the answer may take
+// minutes, and need not keep them.
+func (r *Route) Settle() { r.ahead, r.rest = nil, nil }
+
 // Next admits the next attempt, which must be reported. When every candidate
 // that is well has failed, those left out follow as a last resort, soonest
 // ready first. It reports false when none is left.
