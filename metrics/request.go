@@ -80,6 +80,9 @@ func (q *Request) End(phase Phase, status int, err string) RequestRecord {
 	rec := q.recordLocked(now)
 	q.mu.Unlock()
 	q.rec.finish(q, rec)
+	if len(q.rec.observers) > 0 {
+		q.rec.requestEnded(rec)
+	}
 	return rec
 }
 
@@ -307,6 +310,10 @@ func (a *Attempt) End(res Result) (AttemptRecord, Reading) {
 	q.mu.Unlock()
 	a.settle(res, out, now)
 	q.rec.gen.Add(1)
+	if len(q.rec.observers) > 0 {
+		r := q.Record()
+		q.rec.attemptEnded(&r, a.index+1, out)
+	}
 	reading.Live = false
 	return out, reading
 }
