@@ -9,13 +9,14 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/metrics"
+	"anyproxy/metrics/ledger"
 )
 
 // Accounts of the ledger.
-const everybody = "everybody"
+const everybody = ledger.Everybody
 
-func providerAccount(name string) string { return "provider " + name }
-func keyAccount(name string) string      { return "key " + name }
+func providerAccount(name string) string { return ledger.ProviderAccount(name) }
+func keyAccount(name string) string      { return ledger.KeyAccount(name) }
 
 // price is what a token of the upstream costs, nil when nobody has said or it
 // costs nothing.
