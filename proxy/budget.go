@@ -33,6 +33,20 @@ func (rt *Runtime) price(provider, model string) *config.Price {
 	return nil
 }
 
+// priceOf is how an attempt is priced, nil where it costs nothing.
+func (rt *Runtime) priceOf(provider, model string) func(metrics.Tokens) (float64, bool) {
+	if up, ok := rt.providers[provider]; !ok || up.config.Billing == config.BillingSubscription {
+		return nil
+	}
+	p := rt.price(provider, model)
+	return func(t metrics.Tokens) (float64, bool) {
+		if p == nil {
+			return 0, t.Input+t.Output+t.CacheRead+t.CacheWrite > 0
+		}
+		return cost(p, t), false
+	}
+}
+
 func cost(p *config.Price, t metrics.Tokens) float64 {
 	const perMillion = 1e6
 	return (float64(t.Input)*p.Input + float64(t.Output)*p.Output +
