@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -71,9 +72,11 @@ func (f Folder) ReadReport(by By, days int, now time.Time, progress func(done, t
 		}
 	}
 	for name, t := range rows {
-		r.Rows = append(r.Rows, Usage{name, *t})
 		r.Total.add(t)
+		t.Cost = rounded(t.Cost)
+		r.Rows = append(r.Rows, Usage{name, *t})
 	}
+	r.Total.Cost = rounded(r.Total.Cost)
 	slices.SortFunc(r.Rows, func(a, b Usage) int {
 		if by == ByDay {
 			return cmp.Compare(a.Name, b.Name)
@@ -81,6 +84,12 @@ func (f Folder) ReadReport(by By, days int, now time.Time, progress func(done, t
 		return cmp.Or(cmp.Compare(b.Cost, a.Cost), cmp.Compare(b.Prompt()+b.Output, a.Prompt()+a.Output), cmp.Compare(a.Name, b.Name))
 	})
 	return r, nil
+}
+
+// rounded takes away what adding up in another order would change.
+func rounded(usd float64) float64 {
+	const part = 1e9
+	return math.Round(usd*part) / part
 }
 
 func (f Folder) size(days []string) (total int64) {
