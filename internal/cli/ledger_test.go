@@ -156,6 +156,47 @@ func TestReloadsAreWrittenDown(t *testing.T) {
 	}
 }
 
+// TestWhoDecidesIsWrittenDown: the dashboard, the prompt or a signal.
+func TestWhoDecidesIsWrittenDown(t *testing.T) {
+	dir := t.TempDir()
+	file := configFile(t, "state: {path: "+filepath.Join(dir, "anyproxy")+"}\n", upstream(t, simulator.Always(good)), upstream(t, simulator.Always(good)))
+	t.Run("a life", func(t *testing.T) { // at whose end all rows are written
+		v := live(t, anyPort, "-config", file, "-watch")
+		eventually(t, "the watch", func() bool { return v.proxy.Snapshot(0).Watching })
+		edit(t, file, "tier: 1", "tier: 3")
+		first := v.review(t, nil)
+		if err := v.Reject(first.Hash); err != nil {
+			t.Fatal(err)
+		}
+		edit(t, file, "tier: 3", "tier: 4")
+		second := v.review(t, first)
+		if err := v.Apply(second.Hash); err != nil {
+			t.Fatal(err)
+		}
+		edit(t, file, "tier: 4", "tier: 5")
+		third := v.review(t, second)
+		if err := v.answered(t.Context(), third.Hash, true); err != nil {
+			t.Fatal(err)
+		}
+		v.hangUp()
+		eventually(t, "the reload", func() bool { return v.reloads().Applied == 3 })
+		if err := v.proxy.Hold("a"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	var got []string
+	rows := ledgerRows(t, dir)
+	for _, r := range ofKind(rows, ledger.KindConfig) {
+		got = append(got, r.Outcome+" by "+r.By)
+	}
+	if want := []string{"rejected by dashboard", "applied by dashboard", "applied by prompt", "applied by signal"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if held := ofKind(rows, ledger.KindOperator); len(held) != 1 || held[0].Provider != "a" || !strings.HasPrefix(held[0].Text, "held") {
+		t.Errorf("%+v", held)
+	}
+}
+
 func TestKeepDays(t *testing.T) {
 	dir := t.TempDir()
 	folder := filepath.Join(dir, "anyproxy", "ledger")
