@@ -26,6 +26,7 @@ const (
 	maxQueued  = 16 << 10
 	maxPending = 4 << 20
 	keepQueue  = 4 << 10 // rows: the room of a storm is given back
+	keepRoom   = 1 << 20 // bytes, likewise
 )
 
 // Options of a Journal.
@@ -66,10 +67,12 @@ type Journal struct {
 	appender appender
 	spare    []Row // that were queued before, for their room
 	pending  []lines
-	size     int // bytes of pending
+	size     int    // bytes of pending
+	room     []byte // of lines that are written
 	line     bytes.Buffer
-	failed   error // that the disk takes nothing has been told
-	told     int64 // dropped rows that have been
+	encoder  *json.Encoder // into line
+	failed   error         // that the disk takes nothing has been told
+	told     int64         // dropped rows that have been
 	retryAt  time.Time
 	unsynced bool // that has been told of
 }
@@ -78,6 +81,7 @@ type Journal struct {
 type lines struct {
 	day  string
 	text []byte
+	done int // bytes of text that are written
 }
 
 // Labels are what rows say and records do not.
@@ -104,6 +108,8 @@ func Open(o Options) *Journal {
 	j := &Journal{o: o, wake: make(chan struct{}, 1), ending: make(chan struct{}), written: make(chan struct{}), kept: make(chan struct{}),
 		appender: appender{folder: o.Folder}}
 	j.labels.Store(&Labels{})
+	j.encoder = json.NewEncoder(&j.line)
+	j.encoder.SetEscapeHTML(false)
 	today := dayOf(o.Now())
 	if err := j.appender.ensure(today); err != nil {
 		j.fail(err)
@@ -284,15 +290,14 @@ func (j *Journal) encodeRow(r *Row) {
 		*s = clip(j.o.Redact(*s))
 	}
 	j.line.Reset()
-	enc := json.NewEncoder(&j.line)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(r); err != nil {
+	if err := j.encoder.Encode(r); err != nil {
 		j.dropped.Add(1)
 		return
 	}
 	day := dayOf(r.Time)
 	if n := len(j.pending); n == 0 || j.pending[n-1].day != day {
-		j.pending = append(j.pending, lines{day: day})
+		j.pending = append(j.pending, lines{day: day, text: j.room[:0]})
+		j.room = nil
 	}
 	last := &j.pending[len(j.pending)-1]
 	last.text = append(last.text, j.line.Bytes()...)
@@ -306,9 +311,12 @@ func (j *Journal) flush(last bool) {
 	}
 	for len(j.pending) > 0 {
 		p := &j.pending[0]
-		n, err := j.appender.write(p.day, p.text)
+		n, err := j.appender.write(p.day, p.text[p.done:])
 		j.size -= n
-		if p.text = p.text[n:]; len(p.text) == 0 {
+		if p.done += n; p.done == len(p.text) {
+			if cap(p.text) <= keepRoom {
+				j.room = p.text
+			}
 			j.pending = j.pending[1:]
 		}
 		if err != nil {
@@ -322,7 +330,7 @@ func (j *Journal) flush(last bool) {
 	}
 	for _, p := range j.pending {
 		if last { // nobody will try again
-			j.dropped.Add(int64(bytes.Count(p.text, []byte{'\n'})))
+			j.dropped.Add(int64(bytes.Count(p.text[p.done:], []byte{'\n'})))
 		}
 	}
 	j.tellDropped(last)

@@ -136,31 +136,33 @@ func (f Folder) summed(day string) bool {
 }
 
 // expire removes day files and sums that are kept no longer. A day file goes
-// only when there is its sum.
+// first, and only when there is its sum.
 func (j *Journal) expire(today string) error {
 	t, err := time.Parse(time.DateOnly, today)
 	if err != nil {
 		return err
 	}
-	for suffix, keep := range map[string]int{rowsSuffix: max(j.o.KeepDays, 1), sumSuffix: max(j.o.KeepDays, keepSums)} {
-		days, err := j.o.Folder.days(suffix)
-		if err != nil {
-			return err
+	keep := max(j.o.KeepDays, 1)
+	err = j.expireFiles(rowsSuffix, dayOf(t.AddDate(0, 0, 1-keep)), func(day string) bool {
+		_, fresh, err := j.o.Folder.load(day, nil)
+		return err == nil && fresh
+	})
+	if err != nil {
+		return err
+	}
+	return j.expireFiles(sumSuffix, dayOf(t.AddDate(0, 0, 1-max(keep, keepSums))), func(string) bool { return true })
+}
+
+// expireFiles removes the files of the days before oldest that may go.
+func (j *Journal) expireFiles(suffix, oldest string, mayGo func(day string) bool) error {
+	days, err := j.o.Folder.days(suffix)
+	for _, day := range days {
+		if err != nil || day >= oldest {
+			break
 		}
-		oldest := t.AddDate(0, 0, 1-keep).Format(time.DateOnly)
-		for _, day := range days {
-			if day >= oldest {
-				break
-			}
-			if suffix == rowsSuffix {
-				if _, fresh, err := j.o.Folder.load(day, nil); err != nil || !fresh {
-					continue
-				}
-			}
-			if err := os.Remove(filepath.Join(string(j.o.Folder), day+suffix)); err != nil {
-				return err
-			}
+		if mayGo(day) {
+			err = os.Remove(filepath.Join(string(j.o.Folder), day+suffix))
 		}
 	}
-	return nil
+	return err
 }
