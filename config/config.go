@@ -242,7 +242,7 @@ type Log struct {
 // State is what outlives a restart.
 type State struct {
 	Path     string `yaml:"path"`     // "" = $XDG_STATE_HOME/anyproxy; "none" keeps nothing
-	KeepDays int    `yaml:"keepDays"` // default 30
+	KeepDays int    `yaml:"keepDays"` // day files of the ledger; default 30
 }
 
 // Pos is a place in the file, 1-based; the zero Pos is no place.

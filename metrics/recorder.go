@@ -18,6 +18,8 @@ type Recorder struct {
 	now     func() time.Time
 	started time.Time
 	gen     atomic.Uint64 // counts changes
+	// observers does not change once requests are served.
+	observers []Observer
 
 	mu        sync.Mutex
 	info      Info
@@ -164,21 +166,28 @@ func (r *Recorder) Event(e Event) {
 	if e.Time.IsZero() {
 		e.Time = r.now()
 	}
+	r.keep(&e)
+	if len(r.observers) > 0 {
+		r.happened(e)
+	}
+}
+
+// keep puts e into the ring.
+func (r *Recorder) keep(e *Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer r.gen.Add(1)
 	if e.Kind.lossy() && r.tooManyLocked(e.Time) {
 		r.dropped++
-		r.gen.Add(1)
 		return
 	}
 	r.seq++
 	e.Seq = r.seq
 	if len(r.events) < eventsKept {
-		r.events = append(r.events, e)
+		r.events = append(r.events, *e)
 	} else {
-		r.events[(e.Seq-1)%eventsKept] = e
+		r.events[(e.Seq-1)%eventsKept] = *e
 	}
-	r.gen.Add(1)
 }
 
 // tooManyLocked counts a lossy event and reports whether its second has had enough.

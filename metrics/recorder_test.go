@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -323,5 +324,32 @@ func TestTheLifeOfAConfigurationIsSeen(t *testing.T) {
 	s := r.Snapshot(0)
 	if !s.ConfigAt.Equal(c.t) || s.Review != nil || s.Reloads != (Reloads{Applied: 1, Rejected: 2, Invalid: 3}) {
 		t.Errorf("in the end: %v %v %v", s.ConfigAt, s.Review, s.Reloads)
+	}
+}
+
+// observer keeps what it was told.
+type observer struct{ told []string }
+
+func (o *observer) AttemptEnded(r *RequestRecord, n int, a *AttemptRecord) {
+	o.told = append(o.told, fmt.Sprintf("%s attempt %d %s %s, running: %t", r.ID, n, a.Provider, a.Outcome, !r.Phase.Done()))
+}
+
+func (o *observer) RequestEnded(r *RequestRecord) {
+	o.told = append(o.told, fmt.Sprintf("%s %s after %d", r.ID, r.Phase, len(r.Decision.Attempts)))
+}
+
+func (o *observer) Happened(e *Event) { o.told = append(o.told, string(e.Kind)) }
+
+func TestObserversAreToldInOrder(t *testing.T) {
+	r, o := New(time.Now), &observer{}
+	r.Observe(o)
+	q := r.Begin(RequestRecord{ID: "req_1"})
+	q.Attempt("a", "m").End(Result{Outcome: "overloaded", Reason: "busy"})
+	r.Event(Event{Kind: EventFallback})
+	q.Attempt("b", "m").End(Result{Outcome: OutcomeOK})
+	q.End(PhaseOK, 200, "")
+	want := []string{"req_1 attempt 1 a overloaded, running: true", "fallback", "req_1 attempt 2 b ok, running: true", "req_1 ok after 2"}
+	if !slices.Equal(o.told, want) {
+		t.Errorf("told %q, want %q", o.told, want)
 	}
 }

@@ -80,6 +80,9 @@ func (q *Request) End(phase Phase, status int, err string) RequestRecord {
 	rec := q.recordLocked(now)
 	q.mu.Unlock()
 	q.rec.finish(q, rec)
+	if len(q.rec.observers) > 0 {
+		q.rec.requestEnded(rec)
+	}
 	return rec
 }
 
@@ -283,6 +286,8 @@ type Result struct {
 	Outcome string // see AttemptRecord
 	Status  int    // the upstream's, 0 = none came
 	Reason  string // the failure in words
+	// Price is what tokens have cost, and whether that is not known; nil = nothing.
+	Price func(Tokens) (usd float64, unpriced bool)
 }
 
 // Fail reports whether the outcome is held against the upstream.
@@ -300,6 +305,9 @@ func (a *Attempt) End(res Result) (AttemptRecord, Reading) {
 	a.fillLocked(rec, now)
 	reading := a.readingLocked(now)
 	rec.Outcome, rec.Status, rec.Reason = res.Outcome, res.Status, res.Reason
+	if res.Price != nil {
+		rec.Cost, rec.Unpriced = res.Price(rec.Tokens)
+	}
 	out := *rec
 	if q.cur == a {
 		q.cur = nil
@@ -307,6 +315,10 @@ func (a *Attempt) End(res Result) (AttemptRecord, Reading) {
 	q.mu.Unlock()
 	a.settle(res, out, now)
 	q.rec.gen.Add(1)
+	if len(q.rec.observers) > 0 {
+		r := q.Record()
+		q.rec.attemptEnded(&r, a.index+1, out)
+	}
 	reading.Live = false
 	return out, reading
 }

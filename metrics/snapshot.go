@@ -169,8 +169,10 @@ type RequestRecord struct {
 	TTFT     time.Duration `json:"ttft"`   // request came → first content from the upstream that answered; 0 = none
 	TPS      float64       `json:"tps"`    // of the answering attempt; 0 = not known
 	Tokens   Tokens        `json:"tokens"` // of the answering attempt
-	// Cost is what all attempts cost, in dollars; 0 = not known.
-	Cost float64 `json:"cost_usd,omitempty"`
+	// Cost is what all attempts have cost, in dollars; where Unpriced is set, of
+	// some of them it is not known.
+	Cost     float64 `json:"cost_usd,omitempty"`
+	Unpriced bool    `json:"unpriced,omitempty"`
 	// Error says what the client was told, "" when all went well.
 	Error    string   `json:"error,omitempty"`
 	Decision Decision `json:"decision"`
@@ -181,7 +183,11 @@ type Tokens struct {
 	Input      int64 `json:"input"`
 	Output     int64 `json:"output"`
 	CacheRead  int64 `json:"cache_read"`
-	CacheWrite int64 `json:"cache_write"`
+	CacheWrite int64 `json:"cache_write"` // all of them
+	// CacheWrite1h is the part of CacheWrite that is kept for an hour, and
+	// Reasoning the part of Output that was thinking; 0 where nobody has said.
+	CacheWrite1h int64 `json:"cache_write_1h,omitempty"`
+	Reasoning    int64 `json:"reasoning,omitempty"`
 	// Estimated is true while Output is counted from bytes because the upstream has not reported it.
 	Estimated bool `json:"estimated,omitempty"`
 }
@@ -261,7 +267,10 @@ type AttemptRecord struct {
 	TTFT     time.Duration `json:"ttft"`     // sent → first content; 0 = none
 	TPS      float64       `json:"tps"`
 	Tokens   Tokens        `json:"tokens"`
-	Status   int           `json:"status"` // the upstream's; 0 = none came
+	// Cost is what it has cost, in dollars, as RequestRecord.Cost.
+	Cost     float64 `json:"cost_usd,omitempty"`
+	Unpriced bool    `json:"unpriced,omitempty"`
+	Status   int     `json:"status"` // the upstream's; 0 = none came
 	// Outcome is "" while it runs, then ok, canceled or the failure's class
 	// (rate_limited, overloaded, server_error, credential_refused, connect,
 	// broken, timeout, bad_upstream_response, no_model, invalid_request).

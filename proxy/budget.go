@@ -9,13 +9,14 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/metrics"
+	"anyproxy/metrics/ledger"
 )
 
 // Accounts of the ledger.
-const everybody = "everybody"
+const everybody = ledger.Everybody
 
-func providerAccount(name string) string { return "provider " + name }
-func keyAccount(name string) string      { return "key " + name }
+func providerAccount(name string) string { return ledger.ProviderAccount(name) }
+func keyAccount(name string) string      { return ledger.KeyAccount(name) }
 
 // price is what a token of the upstream costs, nil when nobody has said or it
 // costs nothing.
@@ -30,6 +31,20 @@ func (rt *Runtime) price(provider, model string) *config.Price {
 		}
 	}
 	return nil
+}
+
+// priceOf is how an attempt is priced, nil where it costs nothing.
+func (rt *Runtime) priceOf(provider, model string) func(metrics.Tokens) (float64, bool) {
+	if up, ok := rt.providers[provider]; !ok || up.config.Billing == config.BillingSubscription {
+		return nil
+	}
+	p := rt.price(provider, model)
+	return func(t metrics.Tokens) (float64, bool) {
+		if p == nil {
+			return 0, t.Input+t.Output+t.CacheRead+t.CacheWrite > 0
+		}
+		return cost(p, t), false
+	}
 }
 
 func cost(p *config.Price, t metrics.Tokens) float64 {

@@ -41,6 +41,8 @@ type Options struct {
 	Logger   *slog.Logger
 	Redact   *redact.Redactor
 	Version  string
+	// Ledger is where spend is booked; nil = a new one.
+	Ledger *ledger.Ledger
 	// Now is the clock by which answers are measured; default time.Now. It must
 	// be the one of Recorder and of the Runtime's routing.
 	Now func() time.Time
@@ -54,7 +56,10 @@ func New(rt *Runtime, o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{rec: o.Recorder, log: o.Log, logger: o.Logger, redact: o.Redact, o: o, ledger: ledger.New(time.Now)}
+	if o.Ledger == nil {
+		o.Ledger = ledger.New(time.Now)
+	}
+	s := &Server{rec: o.Recorder, log: o.Log, logger: o.Logger, redact: o.Redact, o: o, ledger: o.Ledger}
 	s.Apply(rt)
 	return s
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/metrics/ledger"
 	"anyproxy/providers"
 	"anyproxy/providers/anthropic"
 	"anyproxy/providers/credential"
@@ -96,6 +97,7 @@ type built struct {
 	// announce are fresh client keys that must be told once.
 	announce []string
 	firstKey string // a client key for the demo's own clients, "" when none is needed
+	labels   ledger.Labels
 	warnings []string
 	checks   []func(context.Context) (warnings []string) // that take time
 	vault    *credential.Vault
@@ -145,6 +147,7 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 		b.firstKey = w.Keys[0].Value.Reveal()
 	}
 	b.check(ctx)
+	b.labels = labels(c, w.Keys)
 	b.warnings = append(b.warnings, inertWarning(c)...)
 	b.warnings = append(b.warnings, unpriced(c)...)
 	b.runtime = proxy.NewRuntime(w)
@@ -322,14 +325,12 @@ func inertWarning(c *config.Config) []string {
 // inert names the keys that a configuration sets and this version reads and
 // checks without acting on them.
 func inert(c *config.Config) (keys []string) {
-	d := config.Default()
 	note := func(key string, set bool) {
 		if set {
 			keys = append(keys, key)
 		}
 	}
 	note("alerts", c.Alerts.FallbackRate != 0 || c.Alerts.P95Latency != 0 || c.Alerts.Webhook.Kind != config.SecretNone)
-	note("state.keepDays", c.State.KeepDays != d.State.KeepDays)
 	note("models[].maxOutput", slices.ContainsFunc(c.Models, func(m config.Model) bool {
 		p := c.Provider(m.Provider)
 		return m.MaxOutput != 0 && p != nil && p.Type != config.OpenAI

@@ -48,6 +48,7 @@ const usage = `anyproxy stands between Claude Code and several LLM providers.
 
 Usage: anyproxy [flags]
        anyproxy validate [-config FILE]
+       anyproxy usage [-days N] [-by day|provider|model|key|session] [-json] [-config FILE]
 
 `
 

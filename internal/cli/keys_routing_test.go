@@ -148,7 +148,8 @@ func init() {
 		"retry.backoffMultiplier": {a: failing, base: retries("initialDelay: 1ms, maxRetries: 2, maxDelay: 1h, backoffMultiplier: 1"),
 			change: []string{"backoffMultiplier: 1", "backoffMultiplier: 1000000000"}, see: attempts, was: "3", is: "2"},
 
-		"state.path": {change: []string{"retry:", "state: {path: none}\nretry:"}, see: needsRestart("state.path"), was: "false", is: "true"},
+		"state.keepDays": {change: []string{"retry:", "state: {keepDays: 3}\nretry:"}, see: needsRestart("state.keepDays"), was: "false", is: "true"},
+		"state.path":     {change: []string{"retry:", "state: {path: none}\nretry:"}, see: needsRestart("state.path"), was: "false", is: "true"},
 	} {
 		keyCases[key] = c
 	}

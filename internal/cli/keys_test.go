@@ -252,7 +252,6 @@ func priceCase(key string) keyCase {
 var ineffective = map[string]string{
 	"models[].thinking": "provider: a|provider: a, thinking: true",
 	"alerts":            "retry:|alerts: {fallbackRate: 0.1, p95Latency: 5s}\nretry:",
-	"state":             "retry:|state: {keepDays: 3}\nretry:",
 }
 
 // TestEveryKeyTakesEffect changes each key once on a running proxy and looks at

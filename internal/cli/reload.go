@@ -12,6 +12,7 @@ import (
 	"anyproxy/config"
 	"anyproxy/internal/logging"
 	"anyproxy/metrics"
+	"anyproxy/metrics/ledger"
 	"anyproxy/proxy"
 )
 
@@ -40,6 +41,7 @@ type life struct {
 type answer struct {
 	hash  string
 	apply bool
+	by    string // who has decided, for the ledger
 	done  chan error
 }
 
@@ -144,13 +146,20 @@ var errSuperseded = errors.New("the file has changed again, or this was decided 
 
 // Apply approves the review of that hash: from the next request on the proxy
 // serves by exactly the bytes that it showed.
-func (l *life) Apply(hash string) error { return l.answer(context.Background(), hash, true) }
+func (l *life) Apply(hash string) error { return l.answer(context.Background(), byScreen, hash, true) }
 
 // Reject leaves the running configuration as it is until the next save.
-func (l *life) Reject(hash string) error { return l.answer(context.Background(), hash, false) }
+func (l *life) Reject(hash string) error {
+	return l.answer(context.Background(), byScreen, hash, false)
+}
 
-func (l *life) answer(ctx context.Context, hash string, apply bool) error {
-	a := answer{hash: hash, apply: apply, done: make(chan error, 1)}
+// answered takes the answer of the person at the terminal.
+func (l *life) answered(ctx context.Context, hash string, apply bool) error {
+	return l.answer(ctx, byPrompt, hash, apply)
+}
+
+func (l *life) answer(ctx context.Context, by, hash string, apply bool) error {
+	a := answer{hash: hash, apply: apply, by: by, done: make(chan error, 1)}
 	select {
 	case l.answers <- a:
 	case <-ctx.Done():
@@ -177,12 +186,12 @@ func (l *life) decide(a answer) error {
 	}
 	if a.apply {
 		l.waiting = nil
-		l.apply(c)
+		l.apply(c, a.by)
 		return nil
 	}
 	l.withdraw()
 	l.seen = rejected
-	l.rec.Reloaded(metrics.ReloadRejected)
+	l.note(metrics.ReloadRejected, a.hash, a.by)
 	l.event("rejected, the running configuration stays")
 	l.logger.Info("configuration rejected, the running one stays", "file", l.doc.Name)
 	return nil
@@ -228,7 +237,7 @@ func (l *life) changed(ctx context.Context) {
 		l.logger.Info("the configuration file was saved, nothing in it has changed", "file", l.doc.Name)
 	case l.flags.yes:
 		l.tell(c.review)
-		l.apply(c)
+		l.apply(c, byFlag)
 	default:
 		l.wait(ctx, c)
 	}
@@ -240,7 +249,7 @@ func (l *life) wait(ctx context.Context, c *candidate) {
 	l.rec.SetReview(c.review)
 	l.event(count(len(c.review.Changes), "change") + " to review")
 	if l.asks != nil {
-		l.settle = l.asks.ask(ctx, c.review, l.answer)
+		l.settle = l.asks.ask(ctx, c.review, l.answered)
 		return
 	}
 	l.unasked(c.review)
@@ -280,7 +289,7 @@ func (l *life) hungUp(ctx context.Context) {
 		return
 	}
 	l.tell(c.review)
-	l.apply(c)
+	l.apply(c, bySignal)
 }
 
 // read reads the file as it stands.
@@ -294,7 +303,7 @@ func (l *life) read() (*config.Document, error) {
 // refuse tells of a file that cannot be used. The running configuration stays.
 func (l *life) refuse(ctx context.Context, r *metrics.Review) {
 	l.rec.SetReview(r)
-	l.rec.Reloaded(metrics.ReloadInvalid)
+	l.note(metrics.ReloadInvalid, r.Hash, "")
 	l.event(fmt.Sprintf("reload refused, the running configuration stays: %s, first %s", count(len(r.Problems), "problem"), r.Problems[0].Text))
 	if l.asks != nil {
 		l.settle = l.asks.tell(ctx, problemsText(r))
@@ -305,17 +314,32 @@ func (l *life) refuse(ctx context.Context, r *metrics.Review) {
 	}
 }
 
-// apply serves by a candidate from the next request on.
-func (l *life) apply(c *candidate) {
+// Who decides about a changed configuration, in the ledger.
+const (
+	byPrompt = "prompt"
+	byScreen = "dashboard"
+	byFlag   = "-yes"
+	bySignal = "signal"
+)
+
+// note counts how a changed configuration has ended, and writes it down.
+func (l *life) note(result metrics.ReloadResult, hash, by string) {
+	l.rec.Reloaded(result)
+	l.journal.Note(ledger.Row{Kind: ledger.KindConfig, Outcome: string(result), File: l.doc.Name, SHA256: hash, By: by})
+}
+
+// apply serves by a candidate from the next request on. by is who has approved it.
+func (l *life) apply(c *candidate, by string) {
 	l.settle()
 	before := l.built
 	l.proxy.Apply(c.built.runtime)
 	l.doc, l.built = c.doc, c.built
+	l.journal.SetLabels(l.built.labels)
 	before.close(l.built)
 	l.vault.Keep(l.built.sources()...)
 
 	l.rec.SetReview(nil)
-	l.rec.Reloaded(metrics.ReloadApplied)
+	l.note(metrics.ReloadApplied, l.doc.Hash, by)
 	l.event(fmt.Sprintf("applied, %s", count(len(c.review.Changes), "change")))
 	l.logger.Info("configuration applied", "file", l.doc.Name, "sha256", l.doc.Hash[:12])
 	for _, w := range c.review.Effect.Warnings {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"time"
 
 	_ "anyproxy/internal/noprobe" // before Bubble Tea's init, which would ask the terminal for its colours and wait
 )
@@ -51,6 +52,9 @@ func hinted(err error, hint string) error { return &failure{err, hint} }
 func Run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errw io.Writer) int {
 	if len(args) > 0 && args[0] == "validate" {
 		return validate(args[1:], getenv, out, errw)
+	}
+	if len(args) > 0 && args[0] == "usage" {
+		return showUsage(args[1:], time.Now(), getenv, out, errw)
 	}
 	f, err := parseFlags(args, getenv, errw)
 	switch {

@@ -20,6 +20,7 @@ import (
 	"anyproxy/internal/logging"
 	"anyproxy/internal/redact"
 	"anyproxy/metrics"
+	"anyproxy/metrics/ledger"
 	"anyproxy/providers/credential"
 	"anyproxy/proxy"
 	"anyproxy/proxy/requestlog"
@@ -57,7 +58,10 @@ type program struct {
 	hidden   concealed
 	late     []string // fresh client keys that wait for the dashboard to leave the terminal
 	state    *routing.State
+	folder   string // of the state, "" = none is kept
+	lock     stateLock
 	saved    *stateFile
+	journal  *ledger.Journal
 	out      io.Writer
 	errw     io.Writer
 	logTo    *logging.Switch
@@ -149,6 +153,8 @@ func (p *program) close() {
 	if p.vault != nil {
 		p.vault.Close()
 	}
+	p.closeLedger()
+	p.lock.release()
 	p.world.close()
 }
 
@@ -200,14 +206,14 @@ func (p *program) told(n credential.Notice) {
 
 // remember reads what an earlier run has learnt, unless this one is a play.
 func (p *program) remember() *stateFile {
-	folder := ""
 	if !p.flags.demo {
 		var err error
-		if folder, err = stateFolder(p.doc.Config.State.Path, p.getenv); err != nil {
-			p.logger.Warn("what is known about providers is kept in memory only", "error", err)
+		if p.folder, err = stateFolder(p.doc.Config.State.Path, p.getenv); err != nil {
+			p.logger.Warn("what is spent and what is known about providers is kept in memory only", "error", err)
 		}
 	}
-	return openState(folder, p.state, p.now, p.logger)
+	p.lock = newStateLock(p.folder)
+	return openState(p.folder, p.lock.held, p.state, p.now, p.logger)
 }
 
 // signalsOf are the signals that are obeyed. That the terminal is gone is none
@@ -244,7 +250,7 @@ func (p *program) open() (err error) {
 	p.rec = metrics.New(p.now)
 	p.meters.Store(p.rec)
 	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: p.doc.Name})
-	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger,
+	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger, Ledger: p.openLedger(),
 		Redact: p.redact, Version: Version(), Loopback: isLoopback(p.listen[0]), Now: p.now})
 	return nil
 }

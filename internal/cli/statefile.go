@@ -31,10 +31,12 @@ const (
 // path of "" keeps nothing.
 type stateFile struct {
 	path   string
+	owns   func() bool // of several programs, the one that saves
 	state  *routing.State
 	now    func() time.Time
 	logger *slog.Logger
 	failed bool // and it has been told
+	shared bool // with another program, and it has been told
 }
 
 // stateFolder is where state.path says that state is kept, "" for nowhere.
@@ -57,8 +59,8 @@ func stateFolder(path string, getenv func(string) string) (string, error) {
 }
 
 // openState reads the file of an earlier run into state.
-func openState(folder string, state *routing.State, now func() time.Time, logger *slog.Logger) *stateFile {
-	f := &stateFile{state: state, now: now, logger: logger}
+func openState(folder string, owns func() bool, state *routing.State, now func() time.Time, logger *slog.Logger) *stateFile {
+	f := &stateFile{owns: owns, state: state, now: now, logger: logger}
 	if folder == "" {
 		return f
 	}
@@ -110,6 +112,13 @@ func (f *stateFile) run(ctx context.Context) {
 
 // save replaces the file. A reader sees the old or the new one whole.
 func (f *stateFile) save() {
+	if !f.owns() {
+		if !f.shared {
+			f.logger.Warn("another anyproxy saves its state in this folder: what this one learns about providers is kept in memory only", "folder", filepath.Dir(f.path))
+		}
+		f.shared = true
+		return
+	}
 	data, err := f.state.Save(f.now())
 	if err == nil {
 		err = replaceFile(f.path, data)

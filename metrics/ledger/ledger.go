@@ -1,12 +1,19 @@
-// Package ledger counts what has been spent today, in dollars, by account. A
-// day ends at local midnight; the wall clock decides, as it does for whoever
-// pays. It is kept in memory.
+// Package ledger counts what has been spent, in dollars, by account, and keeps
+// of every attempt what it was and what it cost.
 //
-// A Ledger is safe for concurrent use.
+// A Ledger is what budgets ask: today's spend, in memory. A day ends at local
+// midnight; the wall clock decides, as it does for whoever pays. A Journal is
+// what outlives the program: a Folder of day files with a row for each attempt,
+// each request and whatever else an audit asks for, from which a Ledger goes on
+// after a restart and a Report is made. Rows are the truth; what is summed up of
+// them only saves reading them again.
+//
+// Ledgers and Journals are safe for concurrent use.
 package ledger
 
 import (
 	"math"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,6 +29,8 @@ type Ledger struct {
 	mu    sync.Mutex
 	day   time.Time // its midnight
 	spent map[string]float64
+	month time.Time          // its first midnight
+	soFar map[string]float64 // spent this month
 	told  map[string]float64 // the highest share of a limit that Crossed has told of
 	paces map[string]pace    // goes on over midnight
 }
@@ -32,16 +41,51 @@ type pace struct {
 	at, since time.Time
 }
 
-// later returns the pace as it is at now.
+// later returns the pace as it is at now. A clock that was set back lets nothing
+// fade, and nothing grow.
 func (p pace) later(now time.Time) pace {
-	p.sum *= math.Exp(-float64(now.Sub(p.at)) / float64(paceTau))
+	p.sum *= math.Exp(-float64(max(now.Sub(p.at), 0)) / float64(paceTau))
 	p.at = now
 	return p
 }
 
+// charged returns the pace with a charge of usd at now.
+func (p pace) charged(usd float64, now time.Time) pace {
+	if p.since.IsZero() {
+		p.at, p.since = now, now
+	}
+	p = p.later(now)
+	p.sum += usd
+	return p
+}
+
+// savedPace is a pace in a file.
+type savedPace struct {
+	Sum   float64   `json:"usd"`
+	At    time.Time `json:"at"`
+	Since time.Time `json:"since"`
+}
+
+// Accounts of a Ledger.
+const Everybody = "everybody"
+
+// ProviderAccount is the account of a provider.
+func ProviderAccount(name string) string { return "provider " + name }
+
+// KeyAccount is the account of a client key, by its name.
+func KeyAccount(name string) string { return "key " + name }
+
+// accounts are those that an attempt is charged to.
+func accounts(provider, key string) []string {
+	if key == "" {
+		return []string{Everybody, ProviderAccount(provider)}
+	}
+	return []string{Everybody, ProviderAccount(provider), KeyAccount(key)}
+}
+
 // New returns an empty Ledger on the given wall clock.
 func New(now func() time.Time) *Ledger {
-	return &Ledger{now: now, spent: map[string]float64{}, told: map[string]float64{}, paces: map[string]pace{}}
+	return &Ledger{now: now, spent: map[string]float64{}, soFar: map[string]float64{}, told: map[string]float64{}, paces: map[string]pace{}}
 }
 
 func midnight(t time.Time) time.Time {
@@ -55,8 +99,42 @@ func (l *Ledger) todayLocked() {
 		l.day = today
 		clear(l.spent)
 		clear(l.told)
+		if first := today.AddDate(0, 0, 1-today.Day()); !first.Equal(l.month) {
+			l.month = first
+			clear(l.soFar)
+		}
 	}
 }
+
+// goOn books what was spent today before this run began, and at which pace.
+func (l *Ledger) goOn(today *sum) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.todayLocked()
+	for account, usd := range today.spent() {
+		l.spent[account] += usd
+		l.soFar[account] += usd
+	}
+	for account, p := range today.paces {
+		l.paces[account] = p
+	}
+}
+
+// goOnWithMonth books what was spent on another day of the month.
+func (l *Ledger) goOnWithMonth(day string, s *sum) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.todayLocked()
+	if !inMonth(day, l.month) {
+		return
+	}
+	for account, usd := range s.spent() {
+		l.soFar[account] += usd
+	}
+}
+
+// inMonth reports whether a day is in the month of t.
+func inMonth(day string, t time.Time) bool { return strings.HasPrefix(day, t.Format("2006-01-")) }
 
 // Add books usd on each of the accounts.
 func (l *Ledger) Add(usd float64, accounts ...string) {
@@ -66,13 +144,8 @@ func (l *Ledger) Add(usd float64, accounts ...string) {
 	now := l.now()
 	for _, a := range accounts {
 		l.spent[a] += usd
-		p, known := l.paces[a]
-		if !known {
-			p.at, p.since = now, now
-		}
-		p = p.later(now)
-		p.sum += usd
-		l.paces[a] = p
+		l.soFar[a] += usd
+		l.paces[a] = l.paces[a].charged(usd, now)
 	}
 }
 
@@ -98,6 +171,14 @@ func (l *Ledger) Spent(account string) float64 {
 	defer l.mu.Unlock()
 	l.todayLocked()
 	return l.spent[account]
+}
+
+// Month is what the account has spent this month.
+func (l *Ledger) Month(account string) float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.todayLocked()
+	return l.soFar[account]
 }
 
 // Crossed reports whether the account has reached the given part of its limit,

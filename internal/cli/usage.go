@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"anyproxy/metrics/ledger"
+
+	"github.com/charmbracelet/x/term"
+)
+
+const usageUsage = `anyproxy usage shows what was asked for and what it cost: requests, tokens, dollars.
+
+  anyproxy usage                        the last seven days, day by day
+  anyproxy usage -days 30 -by model     a month, by model
+  anyproxy usage -days 1 -by session    today's sessions
+  anyproxy usage -json | jq .total      for programs
+
+It reads the ledger in the folder of the state, while a proxy runs or not.
+
+Usage: anyproxy usage [-days N] [-by day|provider|model|key|session] [-json] [-config FILE]
+
+`
+
+const (
+	usualDays   = 7
+	mostDays    = 400 // as long as sums are kept
+	usageFormat = 1   // of -json
+)
+
+// usageFlags are the command line of usage.
+type usageFlags struct {
+	days   int
+	by     string
+	json   bool
+	config string
+}
+
+func parseUsage(args []string, getenv func(string) string, errw io.Writer) (f usageFlags, err error) {
+	set := flag.NewFlagSet("anyproxy usage", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.IntVar(&f.days, "days", usualDays, "show the last `N` days, today among them")
+	set.StringVar(&f.by, "by", string(ledger.ByDay), "a line for each day, provider, model, key or session")
+	set.BoolVar(&f.json, "json", false, "JSON instead of a table; docs/usage.md describes it")
+	set.StringVar(&f.config, "config", "", "configuration `FILE` that says where the state is (env CONFIG_PATH; default config.yaml if it exists)")
+	err = set.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(errw, usageUsage)
+		set.SetOutput(errw)
+		set.PrintDefaults()
+		return f, err
+	}
+	named := false
+	set.Visit(func(fl *flag.Flag) { named = named || fl.Name == "config" })
+	bys := []ledger.By{ledger.ByDay, ledger.ByProvider, ledger.ByModel, ledger.ByKey, ledger.BySession}
+	switch {
+	case err != nil:
+	case set.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
+	case f.days < 1 || f.days > mostDays:
+		err = fmt.Errorf("-days is %d, not a number from 1 to %d", f.days, mostDays)
+	case !slices.Contains(bys, ledger.By(f.by)):
+		err = fmt.Errorf("-by is %q, not day, provider, model, key or session", f.by)
+	case named && f.config == "":
+		err = errors.New("-config is empty")
+	case !named:
+		f.config = usualConfig(getenv)
+	}
+	return f, err
+}
+
+// showUsage is the command: 0 when it has told what there is, also that there is
+// nothing, 1 when it could not read it, 2 when the call was wrong.
+func showUsage(args []string, now time.Time, getenv func(string) string, out, errw io.Writer) int {
+	f, err := parseUsage(args, getenv, errw)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitDone
+	case err != nil:
+		complain(errw, hinted(err, "anyproxy usage -help shows how it is called"))
+		return exitUsage
+	}
+	folder, err := usageFolder(f.config, getenv)
+	if err == nil {
+		err = printUsage(f, folder, now, getenv, out, errw)
+	}
+	if err != nil {
+		complain(errw, err)
+		return exitFailed
+	}
+	return exitDone
+}
+
+// usageFolder is where a proxy of that configuration keeps its ledger.
+func usageFolder(config string, getenv func(string) string) (ledger.Folder, error) {
+	path := ""
+	if config != "" {
+		doc, err := loadConfig(flags{config: config}, getenv)
+		if err == nil {
+			err = explain(doc, "anyproxy validate says more")
+		}
+		if err != nil {
+			return "", err
+		}
+		path = doc.Config.State.Path
+	}
+	folder, err := stateFolder(path, getenv)
+	if err == nil && folder == "" {
+		err = errors.New("nothing is kept: state.path is none")
+	}
+	if err != nil {
+		return "", hinted(err, "set state.path to a folder, and start the proxy again")
+	}
+	return ledgerIn(folder), nil
+}
+
+func printUsage(f usageFlags, folder ledger.Folder, now time.Time, getenv func(string) string, out, errw io.Writer) error {
+	progress := newProgress(errw)
+	r, err := folder.ReadReport(ledger.By(f.by), f.days, now, progress.told)
+	progress.done()
+	if err != nil {
+		return hinted(err, "who runs the proxy may read its ledger; -config names another one's file")
+	}
+	if f.json {
+		return writeUsage(out, r)
+	}
+	if r.Total == (ledger.Totals{}) {
+		_, err = fmt.Fprintf(out, "Nothing was asked for %s. The ledger is in %s.\n", period(r, f.days), folder)
+		return err
+	}
+	t := usageTable{report: r}
+	if screen, ok := out.(*os.File); ok && term.IsTerminal(screen.Fd()) {
+		if width, _, err := term.GetSize(screen.Fd()); err == nil {
+			t.width = width
+		}
+		t.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	}
+	_, err = io.WriteString(out, t.String())
+	return err
+}
+
+// usageJSON is what -json prints. Fields may be added.
+type usageJSON struct {
+	V       int            `json:"v"`
+	From    string         `json:"from"` // the first day, 2026-11-20
+	To      string         `json:"to"`   // the last one
+	By      ledger.By      `json:"by"`
+	Rows    []ledger.Usage `json:"rows"`
+	Total   ledger.Totals  `json:"total"`
+	Skipped int64          `json:"skipped_lines"`
+	// Gone are days of which the sessions are not known any more.
+	Gone []string `json:"days_without_sessions,omitempty"`
+}
+
+func writeUsage(out io.Writer, r *ledger.Report) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(usageJSON{usageFormat, r.From, r.To, r.By, append([]ledger.Usage{}, r.Rows...), r.Total, r.Skipped, r.Gone})
+}
+
+// progress tells, on a terminal, how far the reading is when it takes long.
+type progress struct {
+	out   io.Writer // nil = nobody looks
+	began time.Time
+	last  time.Time // it was told
+}
+
+// patienceOfReaders is how long nothing is told, and progressEvery how often it
+// is then.
+const (
+	patienceOfReaders = 500 * time.Millisecond
+	progressEvery     = 100 * time.Millisecond
+)
+
+func newProgress(errw io.Writer) *progress {
+	p := &progress{began: time.Now()}
+	if screen, ok := errw.(*os.File); ok && term.IsTerminal(screen.Fd()) {
+		p.out = screen
+	}
+	return p
+}
+
+func (p *progress) told(done, total int64) {
+	now := time.Now()
+	if p.out == nil || total <= 0 || now.Sub(p.began) < patienceOfReaders || now.Sub(p.last) < progressEvery {
+		return
+	}
+	p.last = now
+	fmt.Fprintf(p.out, "\r\x1b[Kreading the ledger: %d %%", min(done, total)*100/total)
+}
+
+// done takes away what was told.
+func (p *progress) done() {
+	if !p.last.IsZero() {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
+
+// period is the report's days in words.
+func period(r *ledger.Report, days int) string {
+	if days == 1 {
+		return "today, " + r.To
+	}
+	return fmt.Sprintf("in the last %d days, %s to %s", days, r.From, r.To)
+}
+
+// plural is "1 attempt of", "2 attempts of".
+func plural(n int64, what, rest string) string {
+	return strings.TrimSpace(count(int(n), what) + " " + rest)
+}

@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// version of the row format. Fields may be added within a version; one whose
+// meaning changes, or that goes, makes a new one.
+const version = 1
+
+// Kind says what a Row tells of. Readers skip kinds that they do not know.
+type Kind string
+
+const (
+	KindAttempt    Kind = "attempt"    // one exchange with one upstream has ended
+	KindRequest    Kind = "request"    // a client's request has ended
+	KindStart      Kind = "start"      // the program serves
+	KindStop       Kind = "stop"       // the program has ended in good order
+	KindConfig     Kind = "config"     // a changed configuration was applied, rejected or found invalid
+	KindOperator   Kind = "operator"   // a person has done something to a provider
+	KindCredential Kind = "credential" // a provider has refused its key
+	KindBudget     Kind = "budget"     // a limit is near or reached
+)
+
+// Row is one line of a day file: JSON, and a newline. It never holds anything of
+// what was said, and no secret. Fields that are zero are left out.
+type Row struct {
+	V    int       `json:"v"` // version
+	Kind Kind      `json:"kind"`
+	Time time.Time `json:"time"` // of the end of what is told of, local
+
+	RequestID string `json:"request_id,omitempty"`
+	Attempt   int    `json:"attempt,omitempty"`  // its number, from 1
+	Attempts  int    `json:"attempts,omitempty"` // of a request: how many it took
+	Session   string `json:"session,omitempty"`
+	Key       string `json:"key,omitempty"`        // the client key's name
+	KeySHA256 string `json:"key_sha256,omitempty"` // the first 8 hex digits of the client key's SHA-256
+	Method    string `json:"method,omitempty"`
+	Path      string `json:"path,omitempty"`
+	Asked     string `json:"asked,omitempty"`    // the model that the client named
+	Provider  string `json:"provider,omitempty"` // of a request: of its last attempt
+	Model     string `json:"model,omitempty"`    // by the upstream's name
+
+	// Outcome is, of an attempt, ok, canceled or the failure's class, as
+	// metrics.AttemptRecord lists them; of a request ok, failed or canceled; of a
+	// configuration applied, rejected or invalid.
+	Outcome    string  `json:"outcome,omitempty"`
+	StatusCode int     `json:"status_code,omitempty"` // the upstream's; of a request: what the client got
+	Stream     bool    `json:"is_streaming,omitempty"`
+	Duration   float64 `json:"duration_seconds,omitempty"`
+	TTFT       float64 `json:"ttft_seconds,omitempty"`
+
+	Input        int64 `json:"input_tokens,omitempty"` // without those of caches
+	Output       int64 `json:"output_tokens,omitempty"`
+	CacheRead    int64 `json:"cache_read_tokens,omitempty"`
+	CacheWrite   int64 `json:"cache_write_tokens,omitempty"`    // all of them
+	CacheWrite1h int64 `json:"cache_write_1h_tokens,omitempty"` // the part that is kept for an hour
+	Reasoning    int64 `json:"reasoning_tokens,omitempty"`      // the part of the output that was thinking
+	Estimated    bool  `json:"estimated,omitempty"`             // the output is counted from bytes
+
+	Cost         float64 `json:"cost_usd,omitempty"`
+	Unpriced     bool    `json:"unpriced,omitempty"`     // the cost, or a part of it, is not known
+	Subscription bool    `json:"subscription,omitempty"` // the provider is paid otherwise
+
+	Version string `json:"version,omitempty"` // of the program
+	File    string `json:"file,omitempty"`    // the configuration
+	SHA256  string `json:"sha256,omitempty"`  // of its text
+	By      string `json:"by,omitempty"`      // who decided: prompt, dashboard, -yes, signal
+	Text    string `json:"text,omitempty"`    // for people
+}
+
+// longest is how many bytes of a text that comes from outside a Row keeps.
+const longest = 256
+
+// clip shortens s to what a Row keeps.
+func clip(s string) string {
+	if len(s) > longest {
+		s = s[:longest]
+	}
+	return s
+}
+
+// parseRow reads a line. Numbers that nobody can have written are refused: one
+// of them would spoil every sum.
+func parseRow(line []byte) (r Row, err error) {
+	if err = json.Unmarshal(line, &r); err != nil {
+		return r, err
+	}
+	switch {
+	case r.V != version:
+		return r, fmt.Errorf("a row of version %d", r.V)
+	case r.Kind == "":
+		return r, errors.New("a row without a kind")
+	case min(r.Input, r.Output, r.CacheRead, r.CacheWrite, r.CacheWrite1h, r.Reasoning) < 0,
+		max(r.Input, r.Output, r.CacheRead, r.CacheWrite, r.CacheWrite1h, r.Reasoning) > maxTokens:
+		return r, errors.New("a number of tokens that cannot be")
+	case !(r.Cost >= 0 && r.Cost <= maxCost):
+		return r, errors.New("a cost that cannot be")
+	}
+	return r, nil
+}
+
+// What one attempt can at most take, so that sums of damaged rows do not overflow.
+const (
+	maxTokens = 1 << 40
+	maxCost   = 1e9
+)
+
+// finite is x, or 0 when JSON has no number for it.
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	return x
+}
