@@ -89,9 +89,11 @@ type Provider struct {
 	Timeouts      Timeouts          `yaml:"timeouts"`
 	MaxConcurrent int               `yaml:"maxConcurrent"` // beyond it others are asked first; 0 = any number
 	DailyBudget   float64           `yaml:"dailyBudget"`   // dollars; 0 = no limit
-	Billing       Billing           `yaml:"billing"`
-	TLS           TLS               `yaml:"tls"`
-	Pos           Pos               `yaml:"-"` // where it stands in the file
+	// Billing is filled in but for a provider that passes the client's credential
+	// through: then that decides, a login of Claude's or a key.
+	Billing Billing `yaml:"billing"`
+	TLS     TLS     `yaml:"tls"`
+	Pos     Pos     `yaml:"-"` // where it stands in the file
 }
 
 // Billing says what a provider's tokens cost.
@@ -142,7 +144,11 @@ type Price struct {
 	Input      float64 `yaml:"input"`
 	Output     float64 `yaml:"output"`
 	CacheRead  float64 `yaml:"cacheRead"`
-	CacheWrite float64 `yaml:"cacheWrite"`
+	CacheWrite float64 `yaml:"cacheWrite"` // for five minutes
+	// CacheWrite1h is what it costs to keep something for an hour. What is not
+	// given of the three is derived from Input: for anthropic and bedrock 0.1, 1.25
+	// and 2 times that, as Anthropic does, else the same.
+	CacheWrite1h float64 `yaml:"cacheWrite1h"`
 }
 
 // Capabilities that a target is configured to have or not; nil = not said, so assumed.

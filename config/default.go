@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -52,7 +53,11 @@ func applyDefaults(c *Config, at places, getenv func(string) string) {
 		providerDefaults(&c.Providers[i], at, getenv)
 	}
 	for i := range c.Models {
-		modelDefaults(&c.Models[i], at)
+		m := &c.Models[i]
+		modelDefaults(m, at)
+		if p := c.Provider(m.Provider); m.Price != nil {
+			priceDefault(m.Price, p != nil && p.Type != OpenAI, at)
+		}
 	}
 }
 
@@ -64,7 +69,7 @@ func fill[T any](at places, field *T, value T) {
 
 func providerDefaults(p *Provider, at places, getenv func(string) string) {
 	fill(at, &p.Type, Anthropic)
-	fill(at, &p.Billing, BillingTokens)
+	billingDefault(p, at, getenv)
 	fill(at, &p.TLS.MinVersion, "1.3")
 	idle := 60 * time.Second
 	if p.Type == OpenAI {
@@ -85,6 +90,32 @@ func providerDefaults(p *Provider, at places, getenv func(string) string) {
 		}
 		fill(at, &p.Region, region)
 	}
+}
+
+// billingDefault knows a login of Claude's by its token: a subscription pays for it.
+func billingDefault(p *Provider, at places, getenv func(string) string) {
+	key := p.APIKey.Literal.Reveal()
+	if p.APIKey.Kind == SecretEnv {
+		key = getenv(p.APIKey.Name)
+	}
+	switch {
+	case p.Auth == AuthPassthrough:
+	case strings.HasPrefix(key, "sk-ant-oat"):
+		fill(at, &p.Billing, BillingSubscription)
+	default:
+		fill(at, &p.Billing, BillingTokens)
+	}
+}
+
+// priceDefault derives what a price does not say of caches.
+func priceDefault(p *Price, claude bool, at places) {
+	read, write, hour := p.Input, p.Input, p.Input
+	if claude {
+		read, write, hour = p.Input/10, p.Input*1.25, p.Input*2
+	}
+	fill(at, &p.CacheRead, read)
+	fill(at, &p.CacheWrite, write)
+	fill(at, &p.CacheWrite1h, hour)
 }
 
 func modelDefaults(m *Model, at places) {

@@ -188,6 +188,7 @@ var bounds = map[string]object{
 	"models[].price.output":        {"minimum": 0},
 	"models[].price.cacheRead":     {"minimum": 0},
 	"models[].price.cacheWrite":    {"minimum": 0},
+	"models[].price.cacheWrite1h":  {"minimum": 0},
 	"routing.tpsThreshold":         {"minimum": 0},
 	"retry.maxRetries":             {"minimum": 0},
 	"retry.backoffMultiplier":      {"minimum": 1},

@@ -140,7 +140,9 @@ func (v *validator) provider(p *Provider, at place) {
 	if v.at.given(&p.Endpoint) {
 		v.endpoint(p)
 	}
-	checkOneOf(v, &p.Billing, billings)
+	if p.Billing != "" || v.at.given(&p.Billing) {
+		checkOneOf(v, &p.Billing, billings)
+	}
 	notNegative(v, &p.MaxConcurrent)
 	notNegative(v, &p.DailyBudget)
 	positive(v, &p.Timeouts.Connect, &p.Timeouts.FirstByte, &p.Timeouts.Idle, &p.Timeouts.Total)
@@ -294,7 +296,7 @@ func (v *validator) model(m *Model, at place, providers []string) {
 	v.check(&m.Tier, m.Tier >= 1, "must be at least 1")
 	positive(v, &m.Context, &m.MaxOutput)
 	if p := m.Price; p != nil {
-		notNegative(v, &p.Input, &p.Output, &p.CacheRead, &p.CacheWrite)
+		notNegative(v, &p.Input, &p.Output, &p.CacheRead, &p.CacheWrite, &p.CacheWrite1h)
 	}
 	if t, of := m.Thinking, m.Capabilities.Thinking; t != nil && of != nil && *t != *of {
 		v.check(&m.Thinking, false, "contradicts capabilities.thinking")

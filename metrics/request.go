@@ -59,13 +59,6 @@ func (q *Request) Commit(status int) {
 	q.rec.gen.Add(1)
 }
 
-// Charge adds what an attempt has cost, in dollars.
-func (q *Request) Charge(usd float64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.r.Cost += usd
-}
-
 // End records the outcome and returns the finished record. phase is ok, failed
 // or canceled; status is what the client got, 0 for none; err is "" when all
 // went well.
@@ -286,8 +279,10 @@ type Result struct {
 	Outcome string // see AttemptRecord
 	Status  int    // the upstream's, 0 = none came
 	Reason  string // the failure in words
-	// Price is what tokens have cost, and whether that is not known; nil = nothing.
-	Price func(Tokens) (usd float64, unpriced bool)
+	// Rates are what its tokens cost, nil = not known. Included says that they
+	// cost nothing: a subscription pays for them.
+	Rates    *Rates
+	Included bool
 }
 
 // Fail reports whether the outcome is held against the upstream.
@@ -305,9 +300,16 @@ func (a *Attempt) End(res Result) (AttemptRecord, Reading) {
 	a.fillLocked(rec, now)
 	reading := a.readingLocked(now)
 	rec.Outcome, rec.Status, rec.Reason = res.Outcome, res.Status, res.Reason
-	if res.Price != nil {
-		rec.Cost, rec.Unpriced = res.Price(rec.Tokens)
+	switch {
+	case res.Included:
+		rec.Included = rec.Tokens.Any()
+	case res.Rates != nil:
+		rec.Cost = res.Rates.Cost(rec.Tokens)
+	default:
+		rec.Unpriced = rec.Tokens.Any()
 	}
+	q.r.Cost += rec.Cost
+	q.r.Unpriced, q.r.Included = q.r.Unpriced || rec.Unpriced, rec.Included
 	out := *rec
 	if q.cur == a {
 		q.cur = nil

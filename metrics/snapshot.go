@@ -173,6 +173,8 @@ type RequestRecord struct {
 	// some of them it is not known.
 	Cost     float64 `json:"cost_usd,omitempty"`
 	Unpriced bool    `json:"unpriced,omitempty"`
+	// Included is set when a subscription pays for the answering attempt.
+	Included bool `json:"included,omitempty"`
 	// Error says what the client was told, "" when all went well.
 	Error    string   `json:"error,omitempty"`
 	Decision Decision `json:"decision"`
@@ -270,7 +272,8 @@ type AttemptRecord struct {
 	// Cost is what it has cost, in dollars, as RequestRecord.Cost.
 	Cost     float64 `json:"cost_usd,omitempty"`
 	Unpriced bool    `json:"unpriced,omitempty"`
-	Status   int     `json:"status"` // the upstream's; 0 = none came
+	Included bool    `json:"included,omitempty"` // a subscription pays for it
+	Status   int     `json:"status"`             // the upstream's; 0 = none came
 	// Outcome is "" while it runs, then ok, canceled or the failure's class
 	// (rate_limited, overloaded, server_error, credential_refused, connect,
 	// broken, timeout, bad_upstream_response, no_model, invalid_request).

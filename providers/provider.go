@@ -134,6 +134,9 @@ type Frame struct {
 // Usage counts tokens as the upstream reported them.
 type Usage struct {
 	Input, Output, CacheRead, CacheWrite int64
+	// CacheWrite1h is the part of CacheWrite that is kept for an hour, Reasoning
+	// that of Output that was thinking; 0 where the upstream does not say.
+	CacheWrite1h, Reasoning int64
 }
 
 // Limits is what an upstream says of its rate limits. The zero value says nothing.

@@ -5,11 +5,13 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"anyproxy/config"
 	"anyproxy/metrics"
 	"anyproxy/metrics/ledger"
+	"anyproxy/metrics/price"
 )
 
 // Accounts of the ledger.
@@ -18,70 +20,87 @@ const everybody = ledger.Everybody
 func providerAccount(name string) string { return ledger.ProviderAccount(name) }
 func keyAccount(name string) string      { return ledger.KeyAccount(name) }
 
-// price is what a token of the upstream costs, nil when nobody has said or it
-// costs nothing.
-func (rt *Runtime) price(provider, model string) *config.Price {
-	if up, ok := rt.providers[provider]; !ok || up.config.Billing == config.BillingSubscription {
-		return nil
+// rates are what an attempt's tokens cost, nil = not known. included says that
+// they cost nothing: a subscription pays for them.
+func (x *exchange) rates(provider, model string) (rates *metrics.Rates, included bool) {
+	up, ok := x.rt.providers[provider]
+	switch {
+	case !ok:
+		return nil, false
+	case up.config.Billing == config.BillingSubscription:
+		return nil, true
+	case up.config.Billing == "" && strings.HasPrefix(bearer(x.req.Auth.Authorization), claudeLogin):
+		return nil, true
 	}
+	return x.rt.rates(provider, model), false
+}
+
+// claudeLogin is how the tokens of a Claude subscription begin.
+const claudeLogin = "sk-ant-oat"
+
+// rates are what the configuration says that tokens cost, else what is usual.
+// They are looked up once for each model, but for models whose names clients
+// make up without end.
+func (rt *Runtime) rates(provider, model string) *metrics.Rates {
+	key := [2]string{provider, model}
+	if known, ok := rt.priced.Load(key); ok {
+		return known.(*metrics.Rates)
+	}
+	rates := rt.lookUpRates(provider, model)
+	if rt.pricedModels.Add(1) <= maxPriced {
+		rt.priced.Store(key, rates)
+	}
+	return rates
+}
+
+// maxPriced bounds what is kept of prices.
+const maxPriced = 1000
+
+func (rt *Runtime) lookUpRates(provider, model string) *metrics.Rates {
 	for i := range rt.Config.Models {
 		m := &rt.Config.Models[i]
 		if m.Provider == provider && (m.Name == model || m.Name == "") && m.Price != nil {
-			return m.Price
+			p := m.Price
+			return &metrics.Rates{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, CacheWrite1h: p.CacheWrite1h}
 		}
 	}
-	return nil
-}
-
-// priceOf is how an attempt is priced, nil where it costs nothing.
-func (rt *Runtime) priceOf(provider, model string) func(metrics.Tokens) (float64, bool) {
-	if up, ok := rt.providers[provider]; !ok || up.config.Billing == config.BillingSubscription {
+	if up, ok := rt.providers[provider]; !ok || up.config.Auth == config.AuthNone { // one's own server
 		return nil
 	}
-	p := rt.price(provider, model)
-	return func(t metrics.Tokens) (float64, bool) {
-		if p == nil {
-			return 0, t.Input+t.Output+t.CacheRead+t.CacheWrite > 0
-		}
-		return cost(p, t), false
-	}
-}
-
-func cost(p *config.Price, t metrics.Tokens) float64 {
-	const perMillion = 1e6
-	return (float64(t.Input)*p.Input + float64(t.Output)*p.Output +
-		float64(t.CacheRead)*p.CacheRead + float64(t.CacheWrite)*p.CacheWrite) / perMillion
+	return price.Of(model)
 }
 
 // charge books what an attempt has cost, and tells when a limit is near or reached.
-func (x *exchange) charge(provider, model string, t metrics.Tokens) {
-	p := x.rt.price(provider, model)
-	if p == nil {
+func (x *exchange) charge(a *metrics.AttemptRecord) {
+	if !a.Tokens.Any() {
 		return
 	}
-	accounts := []string{everybody, providerAccount(provider)}
+	key := ""
 	if x.key != nil {
-		accounts = append(accounts, keyAccount(x.key.name))
+		key = x.key.name
 	}
-	usd := cost(p, t)
-	if x.rec != nil {
-		x.rec.Charge(usd)
+	x.s.ledger.Count(a.Tokens)
+	if a.Cost == 0 {
+		return
 	}
-	x.s.ledger.Add(usd, accounts...)
-	x.s.warnOfLimit(everybody, x.rt.Config.Budget.Daily, x.rt.Config.Budget.AlertAt)
-	x.s.warnOfLimit(providerAccount(provider), x.rt.providers[provider].config.DailyBudget, x.rt.Config.Budget.AlertAt)
+	x.s.ledger.Add(a.Cost, ledger.Accounts(a.Provider, key)...)
+	alertAt := x.rt.Config.Budget.AlertAt
+	x.s.warnOfLimit(everybody, x.rt.Config.Budget.Daily, alertAt)
+	x.s.warnOfLimit(providerAccount(a.Provider), x.rt.providers[a.Provider].config.DailyBudget, alertAt)
 	if x.key != nil {
-		x.s.warnOfLimit(keyAccount(x.key.name), x.key.dailyBudget, x.rt.Config.Budget.AlertAt)
+		x.s.warnOfLimit(keyAccount(key), x.key.dailyBudget, alertAt)
 	}
 }
 
 // showSpend fills the money into a Snapshot, where anything has a price.
 func (s *Server) showSpend(rt *Runtime, snap *metrics.Snapshot) {
-	if !rt.priced() {
+	if !rt.sells() {
 		return
 	}
 	spend := &metrics.Spend{Today: s.ledger.Spent(everybody), Limit: rt.Config.Budget.Daily,
-		ResetsAt: snap.At.Add(s.ledger.UntilMidnight()), PerHour: s.ledger.PerHour(everybody)}
+		ResetsAt: snap.At.Add(s.ledger.UntilMidnight()), PerHour: s.ledger.PerHour(everybody), Month: s.ledger.Month(everybody)}
+	t := s.ledger.Tokens()
+	spend.Input, spend.Output, spend.Cached = t.Input+t.CacheRead+t.CacheWrite, t.Output, t.CacheRead
 	if left := spend.Limit - spend.Today; spend.PerHour > 0 && left > 0 {
 		hours := left / spend.PerHour
 		if at := snap.At.Add(time.Duration(min(hours, 48) * float64(time.Hour))); at.Before(spend.ResetsAt) {
@@ -98,11 +117,13 @@ func (s *Server) showSpend(rt *Runtime, snap *metrics.Snapshot) {
 	}
 }
 
-// priced reports whether anything that is served costs something.
-func (rt *Runtime) priced() bool {
+// sells reports whether anything that is served may cost something: one's own
+// servers and subscriptions do not.
+func (rt *Runtime) sells() bool {
 	for i := range rt.Config.Models {
 		m := &rt.Config.Models[i]
-		if up, ok := rt.providers[m.Provider]; ok && m.Price != nil && up.config.Billing != config.BillingSubscription {
+		up, ok := rt.providers[m.Provider]
+		if ok && up.config.Billing != config.BillingSubscription && (m.Price != nil || up.config.Auth != config.AuthNone) {
 			return true
 		}
 	}
@@ -128,7 +149,8 @@ func (s *Server) spent(account string, limit float64) bool {
 func (x *exchange) overBudget() *refusal {
 	b := x.rt.Config.Budget
 	switch {
-	case b.OnExceeded == config.BudgetBlock && x.s.spent(everybody, b.Daily):
+	case b.OnExceeded != config.BudgetBlock:
+	case x.s.spent(everybody, b.Daily):
 		return x.s.spentRefusal(fmt.Sprintf("the daily budget of $%.2f is spent", b.Daily))
 	case x.key != nil && x.s.spent(keyAccount(x.key.name), x.key.dailyBudget):
 		return x.s.spentRefusal(fmt.Sprintf("the daily budget of $%.2f of this client key is spent", x.key.dailyBudget))
@@ -141,7 +163,7 @@ func (x *exchange) skip(provider string) string {
 	if x.s.held.has(provider) {
 		return skipHeld
 	}
-	if limit := x.rt.providers[provider].config.DailyBudget; limit > 0 && x.s.spent(providerAccount(provider), limit) {
+	if limit := x.rt.providers[provider].config.DailyBudget; x.rt.Config.Budget.OnExceeded == config.BudgetBlock && x.s.spent(providerAccount(provider), limit) {
 		return "budget spent"
 	}
 	return ""

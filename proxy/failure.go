@@ -124,7 +124,7 @@ func (x *exchange) verdictOn(a *answer, failure *providers.Error) routing.Verdic
 func (x *exchange) report(a *answer, failure *providers.Error) {
 	p, out := a.p, x.outcome(a, failure)
 	done, reading := x.recordAttempt(a, out, failure)
-	x.charge(p.Provider, p.Model, done.Tokens)
+	x.charge(&done)
 	x.result = routing.Result{Verdict: x.verdictOn(a, failure), Reason: out.Reason, Committed: x.committed, Reading: reading}
 	if failure == nil && !done.Tokens.Estimated {
 		x.result.Output = done.Tokens.Output

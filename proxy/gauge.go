@@ -17,7 +17,8 @@ func (a *answer) measure(stream bool) {
 	m := metrics.Progress{At: a.at, Text: f.Text, Content: stream && content,
 		Generating: f.Generating, Hidden: f.Hidden, Quiet: f.Quiet, Opaque: a.stream.Opaque, Final: f.Kind == providers.End}
 	if u := f.Usage; u != nil {
-		m.Usage = &metrics.Tokens{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite}
+		m.Usage = &metrics.Tokens{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite,
+			CacheWrite1h: u.CacheWrite1h, Reasoning: u.Reasoning}
 	}
 	if !stream && m.Final {
 		m.Began = a.p.Began(a.at)

@@ -172,9 +172,41 @@ models: [{alias: "claude-*", provider: a, price: {input: 100000, output: 1000000
 	if s.Spend.ResetsAt.Before(s.At) {
 		t.Errorf("a day that ended: %+v", s.Spend)
 	}
-	free := newHarness(t, one, map[string]*upstream{"a": a})
-	free.ask(t)
-	if s := free.proxy.Snapshot(0); s.Spend != nil || s.Requests[0].Cost != 0 {
-		t.Errorf("without prices: %+v, $%v", s.Spend, s.Requests[0].Cost)
+	if s.Spend.Month != s.Spend.Today || s.Spend.Input != 34 || s.Spend.Cached != 10 || s.Spend.Output != 54 {
+		t.Errorf("%+v", s.Spend)
+	}
+}
+
+func TestWhatCostsNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		provider           string
+		header             []string
+		included, unpriced bool
+		model              string
+	}{
+		"a subscription":        {"apiKey: upstream-secret, billing: subscription", nil, true, false, "claude-sonnet-4-5"},
+		"Claude's own token":    {"apiKey: sk-ant-oat01-upstream-secret", nil, true, false, "claude-sonnet-4-5"},
+		"the client's login":    {"auth: passthrough", []string{"Authorization", "Bearer sk-ant-oat01-mine"}, true, false, "claude-sonnet-4-5"},
+		"the client's key":      {"auth: passthrough", []string{"X-Api-Key", "sk-ant-api03-mine"}, false, false, "claude-sonnet-4-5"},
+		"a server of one's own": {"auth: none", nil, false, true, "claude-sonnet-4-5"},
+		"an unknown model":      {"apiKey: upstream-secret", nil, false, true, "glm-4.6"},
+		"a known one":           {"apiKey: upstream-secret", nil, false, false, "claude-sonnet-4-5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newHarness(t, `
+providers: {a: {endpoint: "a_URL", `+tt.provider+`}}
+models: [{alias: "claude-*", name: `+tt.model+`, provider: a}]
+`, map[string]*upstream{"a": newUpstream(t, healthy)})
+			p.ask(t, tt.header...)
+			s := p.proxy.Snapshot(0)
+			r := s.Requests[0]
+			costs := !tt.included && !tt.unpriced
+			if r.Included != tt.included || r.Unpriced != tt.unpriced || (r.Cost > 0) != costs || r.Decision.Attempts[0].Cost != r.Cost {
+				t.Errorf("$%v, included %v, unpriced %v", r.Cost, r.Included, r.Unpriced)
+			}
+			if s.Spend != nil && (s.Spend.Today > 0) != costs {
+				t.Errorf("spent $%v", s.Spend.Today)
+			}
+		})
 	}
 }

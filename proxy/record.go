@@ -34,7 +34,7 @@ func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *provide
 	if a.meter == nil {
 		return metrics.AttemptRecord{}, metrics.Reading{}
 	}
-	out.Price = x.rt.priceOf(a.p.Provider, a.p.Model)
+	out.Rates, out.Included = x.rates(a.p.Provider, a.p.Model)
 	attempt, reading := a.meter.End(out)
 	var header http.Header
 	var body []byte

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"anyproxy/config"
 	"anyproxy/metrics"
@@ -22,6 +24,9 @@ type Runtime struct {
 	state     *routing.State
 	keys      []clientKey
 	infos     []metrics.ProviderInfo
+	// priced holds *metrics.Rates by provider and model.
+	priced       sync.Map
+	pricedModels atomic.Int64
 }
 
 // upstream is a usable provider.
@@ -112,7 +117,7 @@ func (rt *Runtime) targets() []routing.Target {
 			MaxConcurrent: up.config.MaxConcurrent, Context: m.Context, Native: up.config.Type == config.Anthropic,
 			Lacks: routing.Needs{Images: without(m.Capabilities.Images), PDF: without(m.Capabilities.PDF),
 				Thinking: without(m.Capabilities.Thinking), Tools: without(m.Capabilities.Tools)},
-			Price: blended(m.Price, up.config.Billing),
+			Price: rt.blended(&m, up.config.Billing),
 		})
 	}
 	return out
@@ -126,14 +131,14 @@ func without(capability *bool) bool { return capability != nil && !*capability }
 const inputShare = 3
 
 // blended is what a token costs on the whole, nil when nobody has said.
-func blended(p *config.Price, billing config.Billing) *float64 {
+func (rt *Runtime) blended(m *config.Model, billing config.Billing) *float64 {
 	cost := 0.0
-	switch {
-	case billing == config.BillingSubscription: // nothing per token
-	case p == nil:
-		return nil
-	default:
-		cost = (inputShare*p.Input + p.Output) / (inputShare + 1)
+	if billing != config.BillingSubscription { // which costs nothing per token
+		r := rt.rates(m.Provider, m.Name)
+		if r == nil {
+			return nil
+		}
+		cost = (inputShare*r.Input + r.Output) / (inputShare + 1)
 	}
 	return &cost
 }

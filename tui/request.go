@@ -113,7 +113,7 @@ func (m *model) requestFacts(q *metrics.RequestRecord) []spans {
 		}
 		lines = append(lines, fact("tokens", figure("in", count(in), strong(plain)), figure("from cache", cache, fg(good)),
 			figure("to cache", tokens(t.CacheWrite, false), style{}), figure("out", tokens(t.Output, t.Estimated), strong(plain)),
-			figure("cost", price(q.Cost), strong(plain))))
+			figure("cost", cost(q.Cost, q.Unpriced, q.Included), strong(plain))))
 	}
 	return lines
 }

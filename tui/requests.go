@@ -152,7 +152,7 @@ func (m *model) paintRequest(in region, x, y int, r *metrics.RequestRecord, i in
 		case colTook:
 			in.cell(x, y, c, took(r.Duration, 1), quiet)
 		case colCost:
-			in.cell(x, y, c, orDash(price(r.Cost), g), ifAny(r.Cost, quiet))
+			in.cell(x, y, c, orDash(cost(r.Cost, r.Unpriced, r.Included), g), ifAny(r.Cost, quiet))
 		}
 	}
 }

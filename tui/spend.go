@@ -31,6 +31,20 @@ func price(v float64) string {
 	return dollars(v)
 }
 
+// cost is what a request costs: with a plus where of a part of it that is not
+// known, and in words where a subscription pays.
+func cost(usd float64, unpriced, included bool) string {
+	switch {
+	case unpriced && usd > 0:
+		return price(usd) + "+"
+	case unpriced:
+		return "?"
+	case included && usd == 0:
+		return "incl."
+	}
+	return price(usd)
+}
+
 // budgetRole is the colour of a budget's bar by how much of it is gone.
 func budgetRole(share float64) role {
 	switch {

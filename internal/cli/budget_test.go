@@ -19,12 +19,14 @@ func TestSpentBudgets(t *testing.T) {
 		key    string
 		want   string // provider or status of four requests in turn
 	}{
-		"of a provider":      {"", ", dailyBudget: 3", "", "a a b b"},
-		"of everybody":       {"budget: {daily: 5}\n", "", "", "a a a 429"},
-		"that only warns":    {"budget: {daily: 5, onExceeded: warn}\n", "", "", "a a a a"},
-		"of a key":           {"apiKeys: [{name: ci, key: ci-client-key, dailyBudget: 3}]\n", "", "ci-client-key", "a a 429 429"},
-		"of a subscription":  {"budget: {daily: 5}\n", ", billing: subscription", "", "a a a a"},
-		"of every provider ": {"", ", dailyBudget: 1", "", "a b b b"},
+		"of a provider":                  {"", ", dailyBudget: 3", "", "a a b b"},
+		"of everybody":                   {"budget: {daily: 5}\n", "", "", "a a a 429"},
+		"that only warns":                {"budget: {daily: 5, onExceeded: warn}\n", "", "", "a a a a"},
+		"of a provider, that only warns": {"budget: {onExceeded: warn}\n", ", dailyBudget: 3", "", "a a a a"},
+		"of a key, that only warns":      {"budget: {onExceeded: warn}\napiKeys: [{name: ci, key: ci-client-key, dailyBudget: 3}]\n", "", "ci-client-key", "a a a a"},
+		"of a key":                       {"apiKeys: [{name: ci, key: ci-client-key, dailyBudget: 3}]\n", "", "ci-client-key", "a a 429 429"},
+		"of a subscription":              {"budget: {daily: 5}\n", ", billing: subscription", "", "a a a a"},
+		"of every provider ":             {"", ", dailyBudget: 1", "", "a b b b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := upstream(t, simulator.Always(costly)), upstream(t, simulator.Always(costly))
@@ -54,6 +56,10 @@ func TestSpentBudgets(t *testing.T) {
 }
 
 func TestABudgetWithoutPricesIsCalledOne(t *testing.T) {
-	p := start(t, nil, "-config", configFile(t, "budget: {daily: 5}\n", upstream(t, nil)))
-	eventually(t, "the warning", func() bool { return strings.Contains(p.errw.String(), "no price is set for a (tier 1") })
+	file := configFile(t, "budget: {daily: 5}\n", upstream(t, nil), upstream(t, nil))
+	edit(t, file, `alias: "claude-*", provider: b`, `alias: "claude-*", name: glm-4.6, provider: b`)
+	p := start(t, nil, "-config", file)
+	eventually(t, "the warning", func() bool {
+		return strings.Contains(p.errw.String(), "no price is known for b/glm-4.6 (tier 2, weight 1): what they cost is not counted")
+	})
 }

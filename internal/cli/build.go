@@ -17,6 +17,7 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/metrics/ledger"
+	"anyproxy/metrics/price"
 	"anyproxy/providers"
 	"anyproxy/providers/anthropic"
 	"anyproxy/providers/credential"
@@ -147,7 +148,7 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 		b.firstKey = w.Keys[0].Value.Reveal()
 	}
 	b.check(ctx)
-	b.labels = labels(c, w.Keys)
+	b.labels = labels(w.Keys)
 	b.warnings = append(b.warnings, inertWarning(c)...)
 	b.warnings = append(b.warnings, unpriced(c)...)
 	b.runtime = proxy.NewRuntime(w)
@@ -345,14 +346,26 @@ func unpriced(c *config.Config) []string {
 	var names []string
 	for _, m := range c.Models {
 		p := c.Provider(m.Provider)
-		if m.Price == nil && p != nil && p.Billing != config.BillingSubscription && (limited || p.DailyBudget > 0) {
+		if m.Price == nil && p != nil && p.Billing != config.BillingSubscription && (limited || p.DailyBudget > 0) && !usualPrice(m, p) {
 			names = append(names, describeTarget(m))
 		}
 	}
 	if len(names) == 0 {
 		return nil
 	}
-	return []string{"budget: no price is set for " + strings.Join(names, ", ") + ": what they cost is not counted"}
+	return []string{"budget: no price is known for " + strings.Join(names, ", ") + ": what they cost is not counted"}
+}
+
+// usualPrice reports whether the table of prices knows what a model costs. One
+// without a name stands for whatever is asked for: of Claude's it knows.
+func usualPrice(m config.Model, p *config.Provider) bool {
+	if p.Auth == config.AuthNone {
+		return false
+	}
+	if m.Name != "" {
+		return price.Of(m.Name) != nil
+	}
+	return !slices.ContainsFunc(m.Alias, func(a string) bool { return !strings.HasPrefix(a, "claude") })
 }
 
 // outboundProxies are the addresses of the proxies that the environment names

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"anyproxy/config"
 	"anyproxy/metrics/ledger"
 	"anyproxy/proxy"
 
@@ -88,16 +87,11 @@ func (p *program) closeLedger() {
 }
 
 // labels are what rows of the ledger say of a configuration.
-func labels(c *config.Config, keys []proxy.Key) ledger.Labels {
-	l := ledger.Labels{Keys: map[string]string{}, Subscriptions: map[string]bool{}}
+func labels(keys []proxy.Key) ledger.Labels {
+	l := ledger.Labels{Keys: map[string]string{}}
 	for _, k := range keys {
 		sum := sha256.Sum256([]byte(k.Value.Reveal()))
 		l.Keys[k.Name] = hex.EncodeToString(sum[:4])
-	}
-	for _, p := range c.Providers {
-		if p.Billing == config.BillingSubscription {
-			l.Subscriptions[p.Name] = true
-		}
 	}
 	return l
 }

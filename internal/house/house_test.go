@@ -51,7 +51,7 @@ var arrows = []arrow{
 		smithy, smithy + "/auth/bearer", smithy + "/middleware", smithy + "/transport/http"}, tests: []string{eventstream}},
 	{from: "providers/credential", ours: []string{"config", "internal/redact"}, modules: []string{"golang.org/x/oauth2", "github.com/zalando/go-keyring"}},
 	{from: "providers/*", ours: shared, tests: []string{"internal/grammar", openai}},
-	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "config", "proxy/*", "internal/jsonscan", "internal/redact"},
+	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "metrics/price", "config", "proxy/*", "internal/jsonscan", "internal/redact"},
 		tests: []string{"providers/anthropic", "providers/credential"}},
 	{from: "proxy/routing", ours: []string{"metrics"}},
 	{from: "proxy/requestlog", ours: []string{"metrics", "config", "internal/redact"}},

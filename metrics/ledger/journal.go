@@ -84,8 +84,7 @@ type lines struct {
 
 // Labels are what rows say and records do not.
 type Labels struct {
-	Keys          map[string]string // by the client key's name, the first 8 hex digits of its SHA-256
-	Subscriptions map[string]bool   // the providers that are paid otherwise
+	Keys map[string]string // by the client key's name, the first 8 hex digits of its SHA-256
 }
 
 // Open reads what has been spent into o.Accounts and starts to write. What goes
@@ -144,7 +143,7 @@ func (j *Journal) AttemptEnded(r *metrics.RequestRecord, n int, a *metrics.Attem
 		Duration: a.Duration.Seconds(), TTFT: a.TTFT.Seconds(),
 		Input: a.Tokens.Input, Output: a.Tokens.Output, CacheRead: a.Tokens.CacheRead, CacheWrite: a.Tokens.CacheWrite,
 		CacheWrite1h: a.Tokens.CacheWrite1h, Reasoning: a.Tokens.Reasoning, Estimated: a.Tokens.Estimated,
-		Cost: finite(a.Cost), Unpriced: a.Unpriced, Subscription: l.Subscriptions[a.Provider]})
+		Cost: finite(a.Cost), Unpriced: a.Unpriced, Subscription: a.Included})
 }
 
 // RequestEnded implements metrics.Observer.

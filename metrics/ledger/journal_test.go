@@ -73,7 +73,7 @@ func (b *book) attempt(provider, key string, usd float64) {
 	a := metrics.AttemptRecord{Provider: provider, Model: "m", Start: b.journal.o.Now().Add(-time.Second), Duration: time.Second,
 		Outcome: metrics.OutcomeOK, Status: 200, Cost: usd, Tokens: metrics.Tokens{Input: 10, Output: 5, CacheRead: 85}}
 	b.journal.AttemptEnded(&r, 1, &a)
-	b.accounts.Add(usd, accounts(provider, key)...)
+	b.accounts.Add(usd, Accounts(provider, key)...)
 	r.Time, r.Duration, r.Phase = a.Start, a.Duration, metrics.PhaseOK
 	r.Decision.Attempts = []metrics.AttemptRecord{a}
 	b.journal.RequestEnded(&r)
@@ -96,19 +96,20 @@ func TestRows(t *testing.T) {
 		dir, zone := t.TempDir(), time.FixedZone("", 3600)
 		b := opened(t, dir, func() time.Time { return time.Now().In(zone) }, Options{
 			Redact: func(s string) string { return strings.ReplaceAll(s, "sk-secret", "…") }})
-		b.journal.SetLabels(Labels{Keys: map[string]string{"ci": "0a1b2c3d"}, Subscriptions: map[string]bool{"plan": true}})
+		b.journal.SetLabels(Labels{Keys: map[string]string{"ci": "0a1b2c3d"}})
 		b.journal.Note(Row{Kind: KindStart, Version: "1.0", File: "config.yaml", SHA256: "ab"})
 		time.Sleep(time.Second)
 		q := b.Begin(metrics.RequestRecord{ID: "req_1", Method: "POST", Path: "/v1/messages", Model: "claude-sk-secret", Session: "s", Key: "ci", Stream: true})
 		a := q.Attempt("plan", "glm")
 		time.Sleep(1500 * time.Millisecond)
-		a.End(metrics.Result{Outcome: "overloaded", Status: 529, Reason: "the words of an upstream"})
+		a.Progress(metrics.Progress{At: time.Now(), Usage: &metrics.Tokens{Input: 7}})
+		a.End(metrics.Result{Outcome: "overloaded", Status: 529, Reason: "the words of an upstream", Included: true})
 		a = q.Attempt("b", "claude")
 		time.Sleep(250 * time.Millisecond)
 		a.Progress(metrics.Progress{At: time.Now(), Content: true, Generating: true, Text: 4})
 		time.Sleep(250 * time.Millisecond)
 		a.Progress(metrics.Progress{At: time.Now(), Final: true, Usage: &metrics.Tokens{Input: 1, Output: 2, CacheRead: 3, CacheWrite: 9, CacheWrite1h: 4, Reasoning: 1}})
-		a.End(metrics.Result{Outcome: metrics.OutcomeOK, Status: 200})
+		a.End(metrics.Result{Outcome: metrics.OutcomeOK, Status: 200, Rates: &metrics.Rates{}})
 		q.Commit(200)
 		q.End(metrics.PhaseOK, 200, "")
 		b.Event(metrics.Event{Kind: metrics.EventCredential, Provider: "b", Text: "the words of an upstream"})
@@ -117,7 +118,7 @@ func TestRows(t *testing.T) {
 		b.journal.Note(Row{Kind: KindConfig, Outcome: "applied", SHA256: "cd", By: "signal", Text: strings.Repeat("x", 300)})
 		b.close(t)
 		want := `{"v":1,"kind":"start","time":"2000-01-01T01:00:00+01:00","version":"1.0","file":"config.yaml","sha256":"ab"}
-{"v":1,"kind":"attempt","time":"2000-01-01T01:00:02.5+01:00","request_id":"req_1","attempt":1,"session":"s","key":"ci","key_sha256":"0a1b2c3d","method":"POST","path":"/v1/messages","asked":"claude-…","provider":"plan","model":"glm","outcome":"overloaded","status_code":529,"is_streaming":true,"duration_seconds":1.5,"subscription":true}
+{"v":1,"kind":"attempt","time":"2000-01-01T01:00:02.5+01:00","request_id":"req_1","attempt":1,"session":"s","key":"ci","key_sha256":"0a1b2c3d","method":"POST","path":"/v1/messages","asked":"claude-…","provider":"plan","model":"glm","outcome":"overloaded","status_code":529,"is_streaming":true,"duration_seconds":1.5,"input_tokens":7,"subscription":true}
 {"v":1,"kind":"attempt","time":"2000-01-01T01:00:03+01:00","request_id":"req_1","attempt":2,"session":"s","key":"ci","key_sha256":"0a1b2c3d","method":"POST","path":"/v1/messages","asked":"claude-…","provider":"b","model":"claude","outcome":"ok","status_code":200,"is_streaming":true,"duration_seconds":0.5,"ttft_seconds":0.25,"input_tokens":1,"output_tokens":2,"cache_read_tokens":3,"cache_write_tokens":9,"cache_write_1h_tokens":4,"reasoning_tokens":1}
 {"v":1,"kind":"request","time":"2000-01-01T01:00:03+01:00","request_id":"req_1","attempts":2,"session":"s","key":"ci","key_sha256":"0a1b2c3d","method":"POST","path":"/v1/messages","asked":"claude-…","provider":"b","model":"claude","outcome":"ok","status_code":200,"is_streaming":true,"duration_seconds":2,"ttft_seconds":1.75}
 {"v":1,"kind":"credential","time":"2000-01-01T01:00:03+01:00","provider":"b"}

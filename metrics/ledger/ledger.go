@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"anyproxy/metrics"
 )
 
 // paceTau is the decay time of a pace: long enough to see past the pauses of a
@@ -26,13 +28,14 @@ const paceTau = 15 * time.Minute
 type Ledger struct {
 	now func() time.Time
 
-	mu    sync.Mutex
-	day   time.Time // its midnight
-	spent map[string]float64
-	month time.Time          // its first midnight
-	soFar map[string]float64 // spent this month
-	told  map[string]float64 // the highest share of a limit that Crossed has told of
-	paces map[string]pace    // goes on over midnight
+	mu     sync.Mutex
+	day    time.Time // its midnight
+	spent  map[string]float64
+	month  time.Time          // its first midnight
+	soFar  map[string]float64 // spent this month
+	tokens metrics.Tokens     // of today
+	told   map[string]float64 // the highest share of a limit that Crossed has told of
+	paces  map[string]pace    // goes on over midnight
 }
 
 // pace is a sum of spend that fades with paceTau.
@@ -75,8 +78,8 @@ func ProviderAccount(name string) string { return "provider " + name }
 // KeyAccount is the account of a client key, by its name.
 func KeyAccount(name string) string { return "key " + name }
 
-// accounts are those that an attempt is charged to.
-func accounts(provider, key string) []string {
+// Accounts are those that an attempt is charged to; key is "" without one.
+func Accounts(provider, key string) []string {
 	if key == "" {
 		return []string{Everybody, ProviderAccount(provider)}
 	}
@@ -99,6 +102,7 @@ func (l *Ledger) todayLocked() {
 		l.day = today
 		clear(l.spent)
 		clear(l.told)
+		l.tokens = metrics.Tokens{}
 		if first := today.AddDate(0, 0, 1-today.Day()); !first.Equal(l.month) {
 			l.month = first
 			clear(l.soFar)
@@ -118,6 +122,9 @@ func (l *Ledger) goOn(today *sum) {
 	for account, p := range today.paces {
 		l.paces[account] = p
 	}
+	for _, t := range today.groups {
+		l.countLocked(metrics.Tokens{Input: t.Input, Output: t.Output, CacheRead: t.CacheRead, CacheWrite: t.CacheWrite})
+	}
 }
 
 // goOnWithMonth books what was spent on another day of the month.
@@ -135,6 +142,29 @@ func (l *Ledger) goOnWithMonth(day string, s *sum) {
 
 // inMonth reports whether a day is in the month of t.
 func inMonth(day string, t time.Time) bool { return strings.HasPrefix(day, t.Format("2006-01-")) }
+
+// Count adds the tokens of an attempt to today's.
+func (l *Ledger) Count(t metrics.Tokens) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.todayLocked()
+	l.countLocked(t)
+}
+
+func (l *Ledger) countLocked(t metrics.Tokens) {
+	l.tokens.Input += t.Input
+	l.tokens.Output += t.Output
+	l.tokens.CacheRead += t.CacheRead
+	l.tokens.CacheWrite += t.CacheWrite
+}
+
+// Tokens are today's.
+func (l *Ledger) Tokens() metrics.Tokens {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.todayLocked()
+	return l.tokens
+}
 
 // Add books usd on each of the accounts.
 func (l *Ledger) Add(usd float64, accounts ...string) {

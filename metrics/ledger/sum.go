@@ -120,7 +120,7 @@ func (s *sum) row(r *Row) {
 	}
 	t.row(r)
 	if r.Kind == KindAttempt && r.Cost > 0 {
-		for _, account := range accounts(r.Provider, r.Key) {
+		for _, account := range Accounts(r.Provider, r.Key) {
 			s.paces[account] = s.paces[account].charged(r.Cost, r.Time)
 		}
 	}
@@ -130,7 +130,7 @@ func (s *sum) row(r *Row) {
 func (s *sum) spent() map[string]float64 {
 	spent := map[string]float64{}
 	for at, t := range s.groups {
-		for _, account := range accounts(at.Provider, at.Key) {
+		for _, account := range Accounts(at.Provider, at.Key) {
 			spent[account] += t.Cost
 		}
 	}

@@ -210,9 +210,11 @@ func TestTokenEndpointsThatFail(t *testing.T) {
 			w.WriteHeader(400)
 			fmt.Fprintf(w, `{"error":"%s"}`, r.FormValue("refresh_token"))
 		}, "answered 400", retryFirst},
-		"HTML":     {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>", r.FormValue("refresh_token")) }, "", retryFirst},
-		"500":      {func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.FormValue("refresh_token"), 500) }, "answered 500", retryFirst},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect) }, "redirect (307)", retryMost},
+		"HTML": {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>", r.FormValue("refresh_token")) }, "", retryFirst},
+		"500":  {func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.FormValue("refresh_token"), 500) }, "answered 500", retryFirst},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		}, "redirect (307)", retryMost},
 		"no token": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"token_type":"Bearer"}`)

@@ -277,9 +277,26 @@ func (f *facts) tokens(o *jsonscan.Object, data []byte, depth int) {
 			f.usage.CacheRead = count(u.Raw())
 		case "cache_creation_input_tokens":
 			f.usage.CacheWrite = count(u.Raw())
+		case "cache_creation":
+			f.usage.CacheWrite1h = hourly(&u, depth)
 		}
 	}
 	skip(o, &u)
+}
+
+// hourly reads how much of what was written to a cache is kept for an hour
+// (docs.anthropic.com/en/docs/build-with-claude/prompt-caching, "1-hour cache duration").
+func hourly(u *jsonscan.Object, depth int) (n int64) {
+	if !u.Finish() || u.Raw()[0] != '{' {
+		return 0
+	}
+	o, err := jsonscan.OpenObject(u.Raw(), 0, depth)
+	for err == nil && o.Next() {
+		if string(name(o.Key)) == "ephemeral_1h_input_tokens" {
+			n = count(o.Raw())
+		}
+	}
+	return n
 }
 
 // addTo raises the running total to what was reported: later events repeat the
@@ -289,6 +306,7 @@ func (f *facts) addTo(total *providers.Usage) {
 	total.Output = max(total.Output, f.usage.Output)
 	total.CacheRead = max(total.CacheRead, f.usage.CacheRead)
 	total.CacheWrite = max(total.CacheWrite, f.usage.CacheWrite)
+	total.CacheWrite1h = max(total.CacheWrite1h, f.usage.CacheWrite1h)
 }
 
 // skip spares the outer iterator what the inner one has checked to its end.

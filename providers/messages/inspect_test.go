@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"anyproxy/internal/jsonscan"
+	"anyproxy/providers"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -74,4 +75,21 @@ func FuzzInspectWhole(f *testing.F) {
 		IsError(b)
 		errorType(b)
 	})
+}
+
+// What is kept for an hour costs more than what is kept for five minutes.
+func TestCacheOfAnHour(t *testing.T) {
+	for in, want := range map[string]providers.Usage{
+		`{"input_tokens":1,"cache_creation_input_tokens":20,"cache_creation":{"ephemeral_5m_input_tokens":5,"ephemeral_1h_input_tokens":15},"output_tokens":2}`: {Input: 1, Output: 2, CacheWrite: 20, CacheWrite1h: 15},
+		`{"cache_creation":null,"output_tokens":2}`:                              {Output: 2},
+		`{"cache_creation":{"ephemeral_1h_input_tokens":-3},"output_tokens":2}`:  {Output: 2},
+		`{"cache_creation":[{"ephemeral_1h_input_tokens":3}],"output_tokens":2}`: {Output: 2},
+	} {
+		for _, event := range []string{`{"type":"message_start","message":{"usage":` + in + `}}`, `{"type":"message_delta","delta":{},"usage":` + in + `}`} {
+			f, err := inspect([]byte(event))
+			if err != nil || f.usage != want {
+				t.Errorf("%s: %+v, %v, want %+v", event, f.usage, err, want)
+			}
+		}
+	}
 }

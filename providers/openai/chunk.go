@@ -275,7 +275,7 @@ func (k *chunk) tokens(outer *jsonscan.Object) {
 	if !outer.Finish() || outer.Raw()[0] != '{' {
 		return
 	}
-	var prompt, completion, cached int64
+	var prompt, completion, cached, thought int64
 	o, err := jsonscan.OpenObject(outer.Raw(), 0, maxDepth)
 	for err == nil && o.Next() {
 		switch string(name(o.Key)) {
@@ -285,12 +285,14 @@ func (k *chunk) tokens(outer *jsonscan.Object) {
 			completion = count(o.Raw())
 		case "prompt_tokens_details":
 			cached = max(cached, count(value(o.Raw(), "cached_tokens")))
+		case "completion_tokens_details":
+			thought = count(value(o.Raw(), "reasoning_tokens"))
 		case "prompt_cache_hit_tokens": // DeepSeek's
 			cached = max(cached, count(o.Raw()))
 		}
 	}
 	cached = min(cached, prompt)
-	k.usage = providers.Usage{Input: prompt - cached, CacheRead: cached, Output: completion}
+	k.usage = providers.Usage{Input: prompt - cached, CacheRead: cached, Output: completion, Reasoning: min(thought, completion)}
 	k.counted = true
 }
 

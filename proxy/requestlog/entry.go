@@ -61,6 +61,7 @@ func requestEntry(rec metrics.RequestRecord) Entry {
 		Decision: &rec.Decision,
 	}
 	e.setTokens(rec.Tokens)
+	e.setCost(rec.Cost, rec.Unpriced, rec.Tokens)
 	if n := len(rec.Decision.Attempts); n > 0 {
 		e.Provider = rec.Decision.Attempts[n-1].Provider
 		e.Reason = failure(rec.Decision.Attempts[n-1].Outcome)
@@ -79,7 +80,15 @@ func attemptEntry(rec metrics.RequestRecord, n int, a metrics.AttemptRecord) Ent
 		Reason: failure(a.Outcome),
 	}
 	e.setTokens(a.Tokens)
+	e.setCost(a.Cost, a.Unpriced, a.Tokens)
 	return e
+}
+
+// setCost leaves out what is not known, also where it is so of a part only.
+func (e *Entry) setCost(usd float64, unpriced bool, t metrics.Tokens) {
+	if !unpriced && (usd > 0 || t.Any()) {
+		e.CostUSD = &usd
+	}
 }
 
 func (e *Entry) setTokens(t metrics.Tokens) {

@@ -44,12 +44,12 @@ func saved() metrics.RequestRecord {
 	}, {
 		Provider: "anthropic", Model: "claude-sonnet-4-5", Start: came.Add(42 * time.Millisecond), Duration: 2 * time.Second,
 		TTFT: 350 * time.Millisecond, TPS: 78.5, Tokens: metrics.Tokens{Input: 12, Output: 130, CacheRead: 4000, CacheWrite: 70},
-		Status: 200, Outcome: "ok",
+		Status: 200, Outcome: "ok", Cost: 0.0034,
 	}}
 	return metrics.RequestRecord{
 		ID: "req_01", Time: came, Method: "POST", Path: "/v1/messages", Model: "claude-sonnet", Stream: true, Session: "s-1",
 		Phase: metrics.PhaseOK, Status: 200, Duration: 2042 * time.Millisecond, TTFT: 392 * time.Millisecond, TPS: 78.5,
-		Tokens: attempts[1].Tokens,
+		Tokens: attempts[1].Tokens, Cost: 0.0034,
 		Decision: metrics.Decision{
 			Alias:      "claude-*",
 			Candidates: []metrics.Candidate{{Provider: "zai", Model: "glm-4.6", Tier: 1, Weight: 5}, {Provider: "anthropic", Model: "claude-sonnet-4-5", Tier: 1, Weight: 1}},

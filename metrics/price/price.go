@@ -1,0 +1,85 @@
+// Package price knows what the tokens of usual models cost, in dollars per
+// million: the list prices of those who make them, as of Checked. What is agreed
+// with anybody, discounts of batches and fees of tools are not in it; models
+// that several sell at prices of their own are not either.
+package price
+
+import (
+	"regexp"
+	"strings"
+
+	"anyproxy/metrics"
+)
+
+// Checked is the day on which the table was last held against its sources.
+const Checked = "2026-11-26"
+
+// Of returns what a model costs, by the longest beginning of its name that is in
+// the table; nil = not known. The name may be written as Bedrock, OpenRouter or
+// Vertex AI do.
+func Of(model string) *metrics.Rates {
+	name := normal(model)
+	for begin := name; begin != ""; begin = begin[:len(begin)-1] {
+		e, ok := table[begin]
+		if !ok || !ends(name[len(begin):]) {
+			continue
+		}
+		if regional(model, begin) {
+			return e.Times(regionalFactor)
+		}
+		return e
+	}
+	return nil
+}
+
+// ends reports whether what follows a name in the table is a version of the
+// same model, and not the rest of another's name: gpt-5.1 is no gpt-5, and
+// gpt-4o-audio no gpt-4o.
+func ends(rest string) bool { return version.MatchString(rest) }
+
+var (
+	// version is a date, a snapshot, "latest", a size of the window.
+	version = regexp.MustCompile(`^(-\d{4}-?\d{2}-?\d{2}|-\d{4}|-latest|-0|-preview(-.*)?|-exp|-v\d+(:\d+)?|:\d+|\[1m\]|-codex(-max|-mini)?|-chat(-latest)?|-fast)*$`)
+	// vendor is what stands before a model's own name.
+	vendor = regexp.MustCompile(`^(models/|publishers/[^/]+/models/|(us|eu|apac|jp|au|ca|us-gov|global)\.)?(anthropic[./]|openai/|google/|x-ai/|xai/|deepseek/|moonshotai/)?`)
+	// arn is a Bedrock model or profile of the region's or the world's.
+	arn = regexp.MustCompile(`^arn:aws[a-z-]*:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile)/`)
+	// geography is what makes an inference profile one of a part of the world.
+	geography = regexp.MustCompile(`^(us|eu|apac|jp|au|ca|us-gov)\.anthropic\.`)
+)
+
+// normal is a model's own name.
+func normal(model string) string {
+	model = strings.ToLower(arn.ReplaceAllString(model, ""))
+	keep := model
+	model = vendor.ReplaceAllString(model, "")
+	if strings.HasPrefix(keep, "openai/gpt-oss") || strings.HasPrefix(keep, "groq/") { // in the table by these names
+		model = strings.TrimPrefix(keep, "groq/")
+	}
+	model = strings.ReplaceAll(model, "@", "-")
+	// OpenRouter writes claude-sonnet-4.5.
+	if strings.HasPrefix(model, "claude-") {
+		model = strings.ReplaceAll(model, ".", "-")
+	}
+	return model
+}
+
+// regionalFactor is what a part of the world costs on Bedrock beside the whole,
+// since Claude 4.5 (platform.claude.com/docs/en/about-claude/pricing, "Third-party
+// platform pricing").
+const regionalFactor = 1.1
+
+// flat are the Claude models from before parts of the world cost more.
+var flat = []string{"claude-3", "claude-opus-4", "claude-opus-4-1", "claude-sonnet-4"}
+
+func regional(model, begin string) bool {
+	if !geography.MatchString(strings.ToLower(arn.ReplaceAllString(model, ""))) {
+		return false
+	}
+	for _, f := range flat {
+		if begin == f || f == "claude-3" && strings.HasPrefix(begin, f) {
+			return false
+		}
+	}
+	return true
+}

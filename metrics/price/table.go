@@ -1,0 +1,106 @@
+package price
+
+import "anyproxy/metrics"
+
+// claude is a Claude model: a cache is written for five minutes at 1.25 times the
+// input's price and for an hour at twice that, and read at a part of it.
+func claude(input, output, read float64) *metrics.Rates {
+	return &metrics.Rates{Input: input, Output: output, CacheRead: input * read, CacheWrite: input * 1.25, CacheWrite1h: input * 2}
+}
+
+// usual is a model whose cache costs nothing to write.
+func usual(input, output, cached float64) *metrics.Rates {
+	return &metrics.Rates{Input: input, Output: output, CacheRead: cached, CacheWrite: input, CacheWrite1h: input}
+}
+
+// written is one whose cache costs something to write, however long it is kept.
+func written(input, output, cached, write float64) *metrics.Rates {
+	return &metrics.Rates{Input: input, Output: output, CacheRead: cached, CacheWrite: write, CacheWrite1h: write}
+}
+
+// over adds the rates of prompts longer than from.
+func over(from int64, r, long *metrics.Rates) *metrics.Rates {
+	r.Long, r.LongFrom = long, from
+	return r
+}
+
+var table = map[string]*metrics.Rates{
+	// platform.claude.com/docs/en/about-claude/pricing and the pages of the models there.
+	"claude-fable-5-1":  claude(10, 50, 0.025),
+	"claude-mythos-5-1": claude(10, 50, 0.025),
+	"claude-fable-5":    claude(10, 50, 0.1),
+	"claude-mythos-5":   claude(10, 50, 0.1),
+	"claude-opus-5-5":   claude(4, 20, 0.05),
+	"claude-opus-5":     claude(5, 25, 0.1),
+	"claude-opus-4-8":   claude(5, 25, 0.1),
+	"claude-opus-4-7":   claude(5, 25, 0.1),
+	"claude-opus-4-6":   claude(5, 25, 0.1),
+	"claude-opus-4-5":   claude(5, 25, 0.1),
+	"claude-opus-4-1":   claude(15, 75, 0.1),
+	"claude-opus-4":     claude(15, 75, 0.1),
+	"claude-sonnet-5-5": claude(2, 10, 0.05),
+	"claude-sonnet-5":   claude(2, 10, 0.1),
+	"claude-sonnet-4-6": claude(3, 15, 0.1),
+	"claude-sonnet-4-5": over(200_000, claude(3, 15, 0.1), claude(6, 22.5, 0.1)),
+	"claude-sonnet-4":   over(200_000, claude(3, 15, 0.1), claude(6, 22.5, 0.1)),
+	"claude-haiku-5-5":  over(100_000, claude(0.1, 0.5, 0.1), claude(0.5, 2.5, 0.1)),
+	"claude-haiku-4-5":  claude(1, 5, 0.1),
+	"claude-3-7-sonnet": claude(3, 15, 0.1),
+	"claude-3-5-sonnet": claude(3, 15, 0.1),
+	"claude-3-5-haiku":  claude(0.8, 4, 0.1),
+	"claude-3-opus":     claude(15, 75, 0.1),
+	"claude-3-haiku":    {Input: 0.25, Output: 1.25, CacheRead: 0.03, CacheWrite: 0.3, CacheWrite1h: 0.5},
+
+	// developers.openai.com/api/docs/pricing; GPT-5.3 and later also
+	// docs.github.com/copilot/reference/copilot-billing/models-and-pricing.
+	"gpt-4o":        usual(2.5, 10, 1.25),
+	"gpt-4o-mini":   usual(0.15, 0.6, 0.075),
+	"gpt-4.1":       usual(2, 8, 0.5),
+	"gpt-4.1-mini":  usual(0.4, 1.6, 0.1),
+	"gpt-4.1-nano":  usual(0.1, 0.4, 0.025),
+	"o1":            usual(15, 60, 7.5),
+	"o3":            usual(2, 8, 0.5),
+	"o3-mini":       usual(1.1, 4.4, 0.55),
+	"o4-mini":       usual(1.1, 4.4, 0.275),
+	"gpt-5":         usual(1.25, 10, 0.125),
+	"gpt-5-mini":    usual(0.25, 2, 0.025),
+	"gpt-5-nano":    usual(0.05, 0.4, 0.005),
+	"gpt-5.1":       usual(1.25, 10, 0.125),
+	"gpt-5.2":       usual(1.75, 14, 0.175),
+	"gpt-5.3-codex": usual(1.75, 14, 0.175),
+	"gpt-5.4":       over(272_000, usual(2.5, 15, 0.25), usual(5, 22.5, 0.5)),
+	"gpt-5.4-mini":  usual(0.75, 4.5, 0.075),
+	"gpt-5.4-nano":  usual(0.2, 1.25, 0.02),
+	"gpt-5.5":       over(272_000, usual(5, 30, 0.5), usual(10, 45, 1)),
+	"gpt-5.6-luna":  over(200_000, written(0.2, 1.2, 0.02, 0.25), written(0.4, 1.8, 0.04, 0.5)),
+	"gpt-5.6-terra": over(272_000, written(2, 12, 0.2, 2.5), written(4, 18, 0.4, 5)),
+	"gpt-5.6-sol":   over(272_000, written(5, 30, 0.5, 6.25), written(10, 45, 1, 12.5)),
+
+	// ai.google.dev/gemini-api/docs/pricing; 3.6 and 3.7 Flash at the price that
+	// holds to the end of 2026.
+	"gemini-2.5-pro":        over(200_000, usual(1.25, 10, 0.125), usual(2.5, 15, 0.25)),
+	"gemini-2.5-flash":      usual(0.3, 2.5, 0.03),
+	"gemini-2.5-flash-lite": usual(0.1, 0.4, 0.01),
+	"gemini-3.1-pro":        over(200_000, usual(2, 12, 0.2), usual(4, 18, 0.4)),
+	"gemini-3.5-flash":      usual(1.5, 9, 0.15),
+	"gemini-3.6-flash":      usual(0.75, 3.75, 0.075),
+	"gemini-3.7-flash":      usual(0.75, 3.75, 0.075),
+
+	// docs.x.ai/docs/models
+	"grok-4.5": over(200_000, usual(2, 6, 0.5), usual(4, 12, 1)),
+	"grok-4.6": over(200_000, usual(2, 6, 0.5), usual(4, 12, 1)),
+
+	// api-docs.deepseek.com/quick_start/pricing, V3.2
+	"deepseek-chat":     usual(0.28, 0.42, 0.028),
+	"deepseek-reasoner": usual(0.28, 0.42, 0.028),
+
+	// platform.moonshot.ai/docs/pricing
+	"kimi-k2.7-code": usual(0.95, 4, 0.19),
+	"kimi-k3":        usual(3, 15, 0.3),
+
+	// console.groq.com/docs/models
+	"openai/gpt-oss-120b":     usual(0.15, 0.6, 0.075),
+	"openai/gpt-oss-20b":      usual(0.075, 0.3, 0.037),
+	"llama-3.3-70b-versatile": usual(0.59, 0.79, 0.59),
+	"llama-3.1-8b-instant":    usual(0.05, 0.08, 0.05),
+}

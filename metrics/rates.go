@@ -1,0 +1,39 @@
+package metrics
+
+// Rates are what tokens cost, in dollars per million.
+type Rates struct {
+	Input, Output float64
+	CacheRead     float64
+	CacheWrite    float64 // kept for five minutes
+	CacheWrite1h  float64
+	// Long are the rates of a whole request whose prompt, caches included, has
+	// more than LongFrom tokens; nil = the same.
+	Long     *Rates
+	LongFrom int64
+}
+
+// Cost is what t costs, in dollars. Thinking is part of the output, and costs
+// as much.
+func (r *Rates) Cost(t Tokens) float64 {
+	if r.Long != nil && t.Input+t.CacheRead+t.CacheWrite > r.LongFrom {
+		r = r.Long
+	}
+	const perMillion = 1e6
+	hour := min(t.CacheWrite1h, t.CacheWrite)
+	return (float64(t.Input)*r.Input + float64(t.Output)*r.Output + float64(t.CacheRead)*r.CacheRead +
+		float64(t.CacheWrite-hour)*r.CacheWrite + float64(hour)*r.CacheWrite1h) / perMillion
+}
+
+// Times returns the rates multiplied by x.
+func (r Rates) Times(x float64) *Rates {
+	for _, rate := range []*float64{&r.Input, &r.Output, &r.CacheRead, &r.CacheWrite, &r.CacheWrite1h} {
+		*rate *= x
+	}
+	if r.Long != nil {
+		r.Long = r.Long.Times(x)
+	}
+	return &r
+}
+
+// Any reports whether there are tokens at all.
+func (t Tokens) Any() bool { return t.Input+t.Output+t.CacheRead+t.CacheWrite > 0 }
