@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 
 	"anyproxy/config"
 )
@@ -46,9 +47,11 @@ func (f *flags) override(doc *config.Document) *config.Document {
 
 const usage = `anyproxy stands between Claude Code and several LLM providers.
 
-Usage: anyproxy [flags]
-       anyproxy validate [-config FILE]
-       anyproxy usage [-days N] [-by day|provider|model|key|session] [-json] [-config FILE]
+Usage:
+  anyproxy [flags]                     serve; -tui shows the dashboard, -demo needs no key
+  anyproxy run -- claude               run Claude Code through it
+%s
+anyproxy COMMAND -help tells more of a command. Flags of the proxy:
 
 `
 
@@ -57,24 +60,10 @@ const defaultConfig = "config.yaml"
 
 func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flags, error) {
 	var f flags
-	set := flag.NewFlagSet("anyproxy", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.StringVar(&f.config, "config", "", "configuration `FILE` (env CONFIG_PATH; default config.yaml if it exists)")
-	set.StringVar(&f.listen, "listen", "", "`ADDR` to serve on, host:port (env PORT; default 127.0.0.1:8080)")
-	set.StringVar(&f.logFile, "log-file", "", "write the request log, JSON Lines, to `FILE`")
-	set.Float64Var(&f.tpsThreshold, "tps-threshold", 0, "avoid providers under `N` output tokens per second; 0 = off (default routing.tpsThreshold)")
-	set.BoolVar(&f.watch, "watch", false, "watch the configuration file; a change is shown and applied when it is approved (default with -tui)")
-	set.BoolVar(&f.yes, "yes", false, "approve changes of the watched file without asking")
-	set.Var((*screenFlag)(&f), "tui", "show the dashboard; -tui=plain tells what happens as lines of text")
-	set.BoolVar(&f.readOnly, "tui-readonly", false, "show the dashboard without what changes anything")
-	set.BoolVar(&f.ascii, "ascii", false, "draw the dashboard with ASCII characters only")
-	set.BoolVar(&f.noMotion, "no-motion", false, "no spinners in the dashboard")
-	set.BoolVar(&f.demo, "demo", false, "serve simulated providers to simulated clients; needs no key")
-	set.BoolVar(&f.version, "version", false, "print the version and exit")
-
+	set := f.set()
 	err := set.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(errw, usage)
+		fmt.Fprintf(errw, usage, listCommands())
 		set.SetOutput(errw)
 		set.PrintDefaults()
 		return f, err
@@ -83,11 +72,42 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 		return f, hinted(err, "anyproxy -help lists the flags")
 	}
 	if set.NArg() > 0 {
-		return f, hinted(fmt.Errorf("unexpected argument %q", set.Arg(0)), "anyproxy -help lists the flags")
+		return f, hinted(fmt.Errorf("unexpected argument %q", set.Arg(0)), "anyproxy -help lists the flags and commands")
 	}
 	given := map[string]bool{}
 	set.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
 	return f, f.fromEnvironment(given, getenv)
+}
+
+// listCommands is one line for each command but run, which stands first.
+func listCommands() string {
+	var b strings.Builder
+	for _, m := range commands() {
+		if m.name != "run" {
+			fmt.Fprintf(&b, "  anyproxy %-26s  %s\n", strings.TrimSpace(m.name+" "+m.takes), m.about)
+		}
+	}
+	return b.String()
+}
+
+// set declares the flags.
+func (f *flags) set() *flag.FlagSet {
+	set := flag.NewFlagSet("anyproxy", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&f.config, "config", "", "configuration `FILE` (env CONFIG_PATH; default config.yaml if it exists)")
+	set.StringVar(&f.listen, "listen", "", "`ADDR` to serve on, host:port (env PORT; default 127.0.0.1:8080)")
+	set.StringVar(&f.logFile, "log-file", "", "write the request log, JSON Lines, to `FILE`")
+	set.Float64Var(&f.tpsThreshold, "tps-threshold", 0, "avoid providers under `N` output tokens per second; 0 = off (default routing.tpsThreshold)")
+	set.BoolVar(&f.watch, "watch", false, "watch the configuration file; a change is shown and applied when it is approved (default with -tui)")
+	set.BoolVar(&f.yes, "yes", false, "approve changes of the watched file without asking")
+	set.Var((*screenFlag)(f), "tui", "show the dashboard; -tui=plain tells what happens as lines of text")
+	set.BoolVar(&f.readOnly, "tui-readonly", false, "show the dashboard without what changes anything")
+	set.BoolVar(&f.ascii, "ascii", false, "draw the dashboard with ASCII characters only")
+	set.BoolVar(&f.noMotion, "no-motion", false, "no spinners in the dashboard")
+	set.BoolVar(&f.demo, "demo", false, "serve simulated providers to simulated clients; needs no key")
+	set.BoolVar(&f.version, "version", false, "print the version and exit")
+
+	return set
 }
 
 // screenFlag is -tui: true, false or plain.

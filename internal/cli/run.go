@@ -50,11 +50,10 @@ func hinted(err error, hint string) error { return &failure{err, hint} }
 // Run runs anyproxy with the given arguments (without the program's name) and
 // returns its exit code. It ends when ctx does.
 func Run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errw io.Writer) int {
-	if len(args) > 0 && args[0] == "validate" {
-		return validate(args[1:], getenv, out, errw)
-	}
-	if len(args) > 0 && args[0] == "usage" {
-		return showUsage(args[1:], time.Now(), getenv, out, errw)
+	if len(args) > 0 {
+		if m := findCommand(args[0]); m != nil {
+			return m.do(ctx, &call{args: args[1:], getenv: getenv, now: time.Now, in: in, out: out, errw: errw})
+		}
 	}
 	f, err := parseFlags(args, getenv, errw)
 	switch {

@@ -73,11 +73,55 @@ type program struct {
 	ring     *logging.Ring // the log's newest lines, for the dashboard
 	proxy    *proxy.Server
 	listen   []net.Listener
+	vanish   func() // takes back that it serves; nil before it does
 }
 
 // serve runs the proxy until a signal comes, ctx ends or the dashboard is left.
 func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer) error {
 	return serveBy(ctx, time.Now, f, getenv, in, out, errw)
+}
+
+// serveFor serves as long as use runs, which is told when the address is taken.
+func serveFor(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer, use func(context.Context, *program) error) error {
+	signals := make(chan os.Signal, 2) // whoever uses it gets them
+	p, end := newProgram(time.Now, f, getenv, out, errw)
+	defer end()
+	if err := p.prepare(ctx, signals); err != nil || p.proxy == nil {
+		return err
+	}
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() {
+		defer stop() // without its proxy a client is of no use
+		served <- p.run(serving, signals, in)
+	}()
+	err := use(serving, p)
+	stop()
+	return errors.Join(err, <-served)
+}
+
+// newProgram makes the parts that need no configuration. end gives up all that
+// the program has made.
+func newProgram(now func() time.Time, f flags, getenv func(string) string, out, errw io.Writer) (p *program, end func()) {
+	p = &program{flags: f, now: now, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw)}
+	lines := logging.NewAsync(p.logTo)
+	var warning string
+	p.logger, warning = logging.New(lines, getenv("LOG_LEVEL"), getenv("LOG_FORMAT"), p.redact)
+	p.ring = logging.NewRing(p.logger.Handler(), p.redact)
+	if p.flags.tui {
+		p.logger = slog.New(p.ring)
+	}
+	if warning != "" {
+		p.logger.Warn(warning)
+	}
+	return p, func() {
+		p.close()
+		lines.Close(time.Second)
+		if n := lines.Dropped(); n > 0 {
+			fmt.Fprintf(errw, "anyproxy: %d lines of the log were dropped: whatever takes them was too slow\n", n)
+		}
+	}
 }
 
 // serveBy is serve with the clock by which answers are measured and upstreams
@@ -89,28 +133,13 @@ func serveBy(ctx context.Context, now func() time.Time, f flags, getenv func(str
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may end before the requests do
 	defer signal.Stop(signals)
 
-	p := &program{flags: f, now: now, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw), terminal: terminal}
 	if f.tui && !tui.CanShow(in, out, getenv) {
-		p.flags.tui = false
+		f.tui = false
 		fmt.Fprintln(errw, "anyproxy: this is no terminal that can show the dashboard; serving without it")
 	}
-	lines := logging.NewAsync(p.logTo)
-	defer func() {
-		lines.Close(time.Second)
-		if n := lines.Dropped(); n > 0 {
-			fmt.Fprintf(errw, "anyproxy: %d lines of the log were dropped: whatever takes them was too slow\n", n)
-		}
-	}()
-	var warning string
-	p.logger, warning = logging.New(lines, getenv("LOG_LEVEL"), getenv("LOG_FORMAT"), p.redact)
-	p.ring = logging.NewRing(p.logger.Handler(), p.redact)
-	if p.flags.tui {
-		p.logger = slog.New(p.ring)
-	}
-	if warning != "" {
-		p.logger.Warn(warning)
-	}
-	defer p.close()
+	p, end := newProgram(now, f, getenv, out, errw)
+	defer end()
+	p.terminal = terminal
 	if err := p.prepare(ctx, signals); err != nil || p.proxy == nil {
 		return err
 	}
@@ -147,6 +176,9 @@ func (p *program) prepare(ctx context.Context, signals <-chan os.Signal) (err er
 
 // close gives up what prepare has made, as far as it came.
 func (p *program) close() {
+	if p.vanish != nil {
+		p.vanish()
+	}
 	if p.built != nil {
 		p.built.close(nil)
 	}
@@ -252,6 +284,7 @@ func (p *program) open() (err error) {
 	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: p.doc.Name})
 	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger, Ledger: p.openLedger(),
 		Redact: p.redact, Version: Version(), Loopback: isLoopback(p.listen[0]), Now: p.now})
+	p.vanish = p.appear()
 	return nil
 }
 
@@ -309,7 +342,7 @@ func (p *program) greet() {
 	if p.flags.tui {
 		return
 	}
-	base, out := "http://"+p.rec.Snapshot(0).Listen, logging.Clean(p.out)
+	base, out := "http://"+p.listen[0].Addr().String(), logging.Clean(p.out)
 	fmt.Fprintf(out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, p.doc.Name)
 	for _, m := range c.Models {
 		fmt.Fprintf(out, "  %-40s → %s\n", modelNames(m), describeTarget(m))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -15,6 +16,20 @@ import (
 
 	"github.com/charmbracelet/x/term"
 )
+
+func usageCommand() command {
+	return command{
+		name: "usage", about: "what was asked for and what it cost",
+		usage: usageUsage,
+		prepare: func(c *call, set *flag.FlagSet) func(context.Context) int {
+			f := usageFlags{config: addConfigFlag(c, set)}
+			set.IntVar(&f.days, "days", usualDays, "show the last `N` days, today among them")
+			set.StringVar(&f.by, "by", string(ledger.ByDay), "a line for each `COLUMN`: day, provider, model, key or session")
+			set.BoolVar(&f.json, "json", false, "JSON instead of a table; docs/usage.md describes it")
+			return func(context.Context) int { return f.run(c) }
+		},
+	}
+}
 
 const usageUsage = `anyproxy usage shows what was asked for and what it cost: requests, tokens, dollars.
 
@@ -40,60 +55,26 @@ type usageFlags struct {
 	days   int
 	by     string
 	json   bool
-	config string
+	config *configFlag
 }
 
-func parseUsage(args []string, getenv func(string) string, errw io.Writer) (f usageFlags, err error) {
-	set := flag.NewFlagSet("anyproxy usage", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.IntVar(&f.days, "days", usualDays, "show the last `N` days, today among them")
-	set.StringVar(&f.by, "by", string(ledger.ByDay), "a line for each day, provider, model, key or session")
-	set.BoolVar(&f.json, "json", false, "JSON instead of a table; docs/usage.md describes it")
-	set.StringVar(&f.config, "config", "", "configuration `FILE` that says where the state is (env CONFIG_PATH; default config.yaml if it exists)")
-	err = set.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(errw, usageUsage)
-		set.SetOutput(errw)
-		set.PrintDefaults()
-		return f, err
-	}
-	named := false
-	set.Visit(func(fl *flag.Flag) { named = named || fl.Name == "config" })
+// run is the command: 0 when it has told what there is, also that there is
+// nothing, 1 when it could not read it, 2 when the call was wrong.
+func (f *usageFlags) run(c *call) int {
+	m := usageCommand()
 	bys := []ledger.By{ledger.ByDay, ledger.ByProvider, ledger.ByModel, ledger.ByKey, ledger.BySession}
 	switch {
-	case err != nil:
-	case set.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
 	case f.days < 1 || f.days > mostDays:
-		err = fmt.Errorf("-days is %d, not a number from 1 to %d", f.days, mostDays)
+		return c.misused(&m, fmt.Errorf("-days is %d, not a number from 1 to %d", f.days, mostDays))
 	case !slices.Contains(bys, ledger.By(f.by)):
-		err = fmt.Errorf("-by is %q, not day, provider, model, key or session", f.by)
-	case named && f.config == "":
-		err = errors.New("-config is empty")
-	case !named:
-		f.config = usualConfig(getenv)
+		return c.misused(&m, fmt.Errorf("-by is %q, not day, provider, model, key or session", f.by))
 	}
-	return f, err
-}
-
-// showUsage is the command: 0 when it has told what there is, also that there is
-// nothing, 1 when it could not read it, 2 when the call was wrong.
-func showUsage(args []string, now time.Time, getenv func(string) string, out, errw io.Writer) int {
-	f, err := parseUsage(args, getenv, errw)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return exitDone
-	case err != nil:
-		complain(errw, hinted(err, "anyproxy usage -help shows how it is called"))
-		return exitUsage
-	}
-	folder, err := usageFolder(f.config, getenv)
+	folder, err := usageFolder(f.config.file(), c.getenv)
 	if err == nil {
-		err = printUsage(f, folder, now, getenv, out, errw)
+		err = printUsage(f, folder, c.now(), c.getenv, c.out, c.errw)
 	}
 	if err != nil {
-		complain(errw, err)
-		return exitFailed
+		return c.failed(err)
 	}
 	return exitDone
 }
@@ -121,7 +102,7 @@ func usageFolder(config string, getenv func(string) string) (ledger.Folder, erro
 	return ledgerIn(folder), nil
 }
 
-func printUsage(f usageFlags, folder ledger.Folder, now time.Time, getenv func(string) string, out, errw io.Writer) error {
+func printUsage(f *usageFlags, folder ledger.Folder, now time.Time, getenv func(string) string, out, errw io.Writer) error {
 	progress := newProgress(errw)
 	r, err := folder.ReadReport(ledger.By(f.by), f.days, now, progress.told)
 	progress.done()

@@ -69,7 +69,8 @@ func aLedger(t testing.TB) (env map[string]string) {
 func usageOf(t testing.TB, env map[string]string, now time.Time, out io.Writer, args ...string) (code int, errw string) {
 	t.Helper()
 	var e bytes.Buffer
-	code = showUsage(args, now, func(k string) string { return env[k] }, out, &e)
+	m := usageCommand()
+	code = m.do(t.Context(), &call{args: args, getenv: func(k string) string { return env[k] }, now: func() time.Time { return now }, out: out, errw: &e})
 	return code, e.String()
 }
 
@@ -211,7 +212,7 @@ func TestUsageCalls(t *testing.T) {
 		"no days":             {[]string{"-days", "0"}, nil, 2, "", "-days is 0, not a number from 1 to 400"},
 		"too many days":       {[]string{"-days", "401"}, nil, 2, "", "-days is 401"},
 		"by something else":   {[]string{"-by", "moon"}, nil, 2, "", `-by is "moon", not day, provider, model, key or session`},
-		"an empty -config":    {[]string{"-config", ""}, nil, 2, "", "-config is empty"},
+		"an empty -config":    {[]string{"-config", ""}, nil, 2, "", "it is empty; name a file, or leave the flag out"},
 		"nothing yet in JSON": {[]string{"-json"}, stateIn(empty), 0, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

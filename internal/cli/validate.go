@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"errors"
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -10,45 +10,26 @@ import (
 	"anyproxy/config"
 )
 
-const validateUsage = `anyproxy validate checks a configuration file without a network and says all that is wrong with it.
+func validateCommand() command {
+	return command{
+		name: "validate", about: "check a configuration file",
+		usage: `anyproxy validate checks a configuration file without a network and says all that is wrong with it.
 
 Usage: anyproxy validate [-config FILE]
 
-`
+Exit codes: 0 nothing is wrong with it, 1 something is, 2 called wrongly.
 
-// validate checks a configuration: 0 when nothing is wrong with it, 1 when
-// something is, 2 when the call was wrong.
-func validate(args []string, getenv func(string) string, out, errw io.Writer) int {
-	set := flag.NewFlagSet("anyproxy validate", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	path := set.String("config", "", "configuration `FILE` (env CONFIG_PATH; default config.yaml if it exists, else the keys in the environment)")
-	err := set.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(errw, validateUsage)
-		set.SetOutput(errw)
-		set.PrintDefaults()
-		return exitDone
+`,
+		prepare: func(c *call, set *flag.FlagSet) func(context.Context) int {
+			path := addConfigFlag(c, set)
+			return func(context.Context) int {
+				if err := checkConfig(path.file(), c.getenv, c.out, c.errw); err != nil {
+					return c.failed(err)
+				}
+				return exitDone
+			}
+		},
 	}
-	named := false
-	set.Visit(func(*flag.Flag) { named = true })
-	switch {
-	case err != nil:
-	case set.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
-	case named && *path == "":
-		err = errors.New("-config is empty")
-	case !named:
-		*path = usualConfig(getenv)
-	}
-	if err != nil {
-		complain(errw, hinted(err, "anyproxy validate -config FILE"))
-		return exitUsage
-	}
-	if err := checkConfig(*path, getenv, out, errw); err != nil {
-		complain(errw, err)
-		return exitFailed
-	}
-	return exitDone
 }
 
 // checkConfig says what a start would say of the configuration alone.

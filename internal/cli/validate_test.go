@@ -188,9 +188,9 @@ func TestValidateCalls(t *testing.T) {
 		"a broken variable": {nil, map[string]string{"ANTHROPIC_API_KEY": "a\nb"}, 1, "", "anyproxy: hint: correct or unset the variables that are named\n"},
 		"CONFIG_PATH":       {nil, map[string]string{"CONFIG_PATH": "other.yaml"}, 0, "other.yaml is in order: 1 provider, 1 model\n", ""},
 		"a flag before it":  {[]string{"-config=other.yaml"}, map[string]string{"CONFIG_PATH": "none.yaml"}, 0, "other.yaml is in order: 1 provider, 1 model\n", ""},
-		"an argument":       {[]string{"other.yaml"}, nil, 2, "", "anyproxy: error: unexpected argument \"other.yaml\"\nanyproxy: hint: anyproxy validate -config FILE\n"},
-		"an unknown flag":   {[]string{"-listen", "x"}, nil, 2, "", "anyproxy: error: flag provided but not defined: -listen\nanyproxy: hint: anyproxy validate -config FILE\n"},
-		"an empty flag":     {[]string{"-config", ""}, nil, 2, "", "anyproxy: error: -config is empty\nanyproxy: hint: anyproxy validate -config FILE\n"},
+		"an argument":       {[]string{"other.yaml"}, nil, 2, "", "anyproxy: error: unexpected argument \"other.yaml\"\nanyproxy: hint: anyproxy validate -help tells how it is called\n"},
+		"an unknown flag":   {[]string{"-listen", "x"}, nil, 2, "", "anyproxy: error: flag provided but not defined: -listen\nanyproxy: hint: anyproxy validate -help tells how it is called\n"},
+		"an empty flag":     {[]string{"-config", ""}, nil, 2, "", "anyproxy: error: invalid value \"\" for flag -config: it is empty; name a file, or leave the flag out\nanyproxy: hint: anyproxy validate -help tells how it is called\n"},
 		"help":              {[]string{"-help"}, nil, 0, "", "the keys in the environment)\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
