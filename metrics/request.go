@@ -59,6 +59,13 @@ func (q *Request) Commit(status int) {
 	q.rec.gen.Add(1)
 }
 
+// Worked records what the proxy itself took, see RequestRecord.Overhead.
+func (q *Request) Worked(d time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.r.Overhead = max(d, 0)
+}
+
 // End records the outcome and returns the finished record. phase is ok, failed
 // or canceled; status is what the client got, 0 for none; err is "" when all
 // went well.

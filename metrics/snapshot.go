@@ -100,15 +100,13 @@ type ProviderView struct {
 	Slow      bool          `json:"slow"`       // a target is under the tokens per second that are asked for
 	Headroom  float64       `json:"headroom"`   // part that is left of its tightest rate limit, 0–1; 1 = none is known
 	Targets   []TargetView  `json:"targets"`    // in the order of the config; those that were asked for since the last reload
+	measured  time.Time     // when the newest of them was
 }
 
 // Include adds a target to what the choice knows of its provider.
 func (p *ProviderView) Include(t TargetView) {
-	newest := true
-	for i := range p.Targets {
-		newest = newest && t.Measured.After(p.Targets[i].Measured)
-	}
-	if newest && !t.Measured.IsZero() {
+	if t.Measured.After(p.measured) {
+		p.measured = t.Measured
 		p.DecodeTPS, p.TTFT, p.Speed = t.DecodeTPS, t.TTFT, t.Speed
 	}
 	if t.Breaker == BreakerOpen || t.Breaker == BreakerHalfOpen && p.Breaker != BreakerOpen {
@@ -162,12 +160,16 @@ type RequestRecord struct {
 	Model    string        `json:"model"` // as asked
 	Stream   bool          `json:"stream"`
 	Session  string        `json:"session,omitempty"`
-	Key      string        `json:"key,omitempty"` // the client key's name
+	Key      string        `json:"key,omitempty"`   // the client key's name
+	Trace    string        `json:"trace,omitempty"` // the id of the W3C trace that it belongs to
 	Phase    Phase         `json:"phase"`
 	Status   int           `json:"status"` // sent to the client; 0 = nothing yet
 	Duration time.Duration `json:"duration"`
-	TTFT     time.Duration `json:"ttft"`   // request came → first content from the upstream that answered; 0 = none
-	TPS      float64       `json:"tps"`    // of the answering attempt; 0 = not known
+	TTFT     time.Duration `json:"ttft"` // request came → first content from the upstream that answered; 0 = none
+	TPS      float64       `json:"tps"`  // of the answering attempt; 0 = not known
+	// Overhead is what the proxy itself took of Duration: all of it but the waits
+	// for the client's body, for upstreams, and for the client to take the answer.
+	Overhead time.Duration `json:"overhead,omitzero"`
 	Tokens   Tokens        `json:"tokens"` // of the answering attempt
 	// Cost is what all attempts have cost, in dollars; where Unpriced is set, of
 	// some of them it is not known.

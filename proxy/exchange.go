@@ -42,6 +42,8 @@ type exchange struct {
 	// there is no way back from there.
 	committed bool
 	ended     bool // its record is closed
+	// blocked is how long it has waited for the client and for upstreams.
+	blocked time.Duration
 }
 
 // maxRenewals bounds how often one upstream is asked anew because it would be
@@ -122,8 +124,10 @@ func (x *exchange) final(p *routing.Attempt, err *providers.Error) bool {
 // pause waits before the same upstream is asked again. It is false when the
 // request ended meanwhile.
 func (x *exchange) pause(d time.Duration) bool {
-	timer := time.NewTimer(min(d, x.timeLeft()))
+	wait := min(d, x.timeLeft())
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	x.blocked += max(wait, 0)
 	select {
 	case <-timer.C:
 		return true
@@ -191,7 +195,10 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 	}()
 	req := x.req
 	req.Model = a.p.Model
+	asked := x.s.o.Now()
 	stream, err := x.rt.providers[a.p.Provider].Send(ctx, &req)
+	since := x.s.o.Now()
+	x.blocked += since.Sub(asked)
 	if err != nil {
 		return err
 	}
@@ -206,9 +213,10 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 		a.p.Heard(x.s.o.Now())
 	}
 	for {
-		if err := x.next(a); err != nil {
+		if err := x.next(a, since); err != nil {
 			return err
 		}
+		since = x.s.o.Now()
 		if a.frame.Kind != providers.Preamble || len(a.held)+len(a.frame.Bytes) > maxHeld {
 			a.watch.committed()
 			opened = true
@@ -223,10 +231,11 @@ func limitsOf(l providers.Limits) routing.Limits {
 	return routing.Limits{Requests: routing.Allowance(l.Requests), Tokens: routing.Allowance(l.Tokens), Used: l.Used}
 }
 
-// next waits for a frame and tells the meters what it brought.
-func (x *exchange) next(a *answer) (err error) {
+// next waits for a frame, from now on, and tells the meters what it brought.
+func (x *exchange) next(a *answer, now time.Time) (err error) {
 	a.frame, err = a.stream.Next()
 	a.at = x.s.o.Now()
+	x.blocked += a.at.Sub(now)
 	if err != nil {
 		if err == io.EOF {
 			err = &providers.Error{Class: providers.ClassBroken, Err: errors.New("ended without being complete")}
@@ -310,14 +319,17 @@ func (x *exchange) relay(a *answer) (err error) {
 	x.commit(a, len(out))
 	for {
 		a.watch.pause() // a client that reads slowly is not the upstream's silence
+		writing := x.s.o.Now()
 		if err := x.reply.write(out, a.at); err != nil {
 			return err
 		}
+		since := x.s.o.Now()
+		x.blocked += since.Sub(writing)
 		if a.frame.Kind == providers.End {
 			return nil
 		}
 		a.watch.heard(time.Now())
-		if err := x.next(a); err != nil {
+		if err := x.next(a, since); err != nil {
 			return err
 		}
 		out = a.frame.Bytes

@@ -27,6 +27,9 @@ func (s *Server) root(w http.ResponseWriter, _ *call) {
 	writeJSON(w, http.StatusOK, map[string]string{"name": "anyproxy", "version": s.o.Version})
 }
 
+// metrics answers a scrape.
+func (s *Server) metrics(w http.ResponseWriter, c *call) { s.o.Metrics.ServeHTTP(w, c.Request) }
+
 // discard takes a telemetry export and throws it away.
 func discard(_ *Server, w http.ResponseWriter, c *call) {
 	if _, err := io.Copy(io.Discard, io.LimitReader(c.Body, maxBody)); err == nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"anyproxy/config"
 	"anyproxy/metrics"
@@ -53,7 +54,9 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 
 // prepare reads the request. From there on the exchange holds its body.
 func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endpoint) (*exchange, *refusal) {
+	reading := time.Now()
 	body, bad := readBody(w, c.Request)
+	read := time.Since(reading)
 	if bad != nil {
 		return nil, bad
 	}
@@ -70,7 +73,7 @@ func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endp
 	if endpoint == providers.Messages {
 		capture = s.log.Capture()
 	}
-	x := &exchange{s: s, rt: c.rt, r: c.Request, key: c.key, id: c.id, began: c.began, reply: newReply(w, stream, c.began, capture),
+	x := &exchange{s: s, rt: c.rt, r: c.Request, key: c.key, id: c.id, began: c.began, blocked: read, reply: newReply(w, stream, c.began, capture),
 		req: providers.Request{
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
 			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),

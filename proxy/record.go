@@ -14,7 +14,7 @@ import (
 // begin opens the request's record.
 func (x *exchange) begin(c *call, sc scan) {
 	first := metrics.RequestRecord{ID: c.id, Method: c.Method, Path: c.URL.Path, Model: sc.model,
-		Stream: x.req.Stream, Session: session(c.Header, sc.userID)}
+		Stream: x.req.Stream, Session: session(c.Header, sc.userID), Trace: traceOf(c.Header)}
 	if c.key != nil {
 		first.Key = c.key.name
 	}
@@ -55,6 +55,7 @@ func (x *exchange) end(phase metrics.Phase, status int, told string) {
 		return
 	}
 	x.ended = true
+	x.rec.Worked(time.Since(x.began) - x.blocked)
 	rec := x.rec.End(phase, status, told)
 	var body []byte
 	if x.req.Body != nil {
@@ -81,6 +82,9 @@ func (x *exchange) end(phase metrics.Phase, status int, told string) {
 		attrs = append(attrs, slog.Float64("tps", float64(int(rec.TPS*10))/10))
 	}
 	attrs = append(attrs, slog.Int64("in", rec.Tokens.Input), slog.Int64("out", rec.Tokens.Output))
+	if rec.Trace != "" {
+		attrs = append(attrs, slog.String("trace", rec.Trace))
+	}
 	if rec.Error != "" {
 		attrs = append(attrs, slog.String("error", rec.Error))
 	}

@@ -46,6 +46,8 @@ type Options struct {
 	// Now is the clock by which answers are measured; default time.Now. It must
 	// be the one of Recorder and of the Runtime's routing.
 	Now func() time.Time
+	// Metrics answers GET /metrics; nil = there is no such path.
+	Metrics http.Handler
 	// Loopback says that the listener is reachable from this machine only. A
 	// browser on it can still be made to call: Host is checked then.
 	Loopback bool
@@ -85,9 +87,10 @@ func requestID() string {
 
 // route is one entry of the table of paths.
 type route struct {
-	methods []string
-	open    bool // needs no client key
-	serve   func(s *Server, w http.ResponseWriter, c *call)
+	methods  []string
+	open     bool // needs no client key
+	openHere bool // needs none on a loopback listener
+	serve    func(s *Server, w http.ResponseWriter, c *call)
 }
 
 // call is a request with what has been found out about it.
@@ -101,6 +104,7 @@ type call struct {
 
 var routes = map[string]route{
 	"/":                         {methods: []string{"GET", "HEAD"}, open: true, serve: (*Server).root},
+	"/metrics":                  {methods: []string{"GET", "HEAD"}, openHere: true, serve: (*Server).metrics},
 	"/health":                   {methods: []string{"GET", "HEAD"}, open: true, serve: (*Server).health},
 	"/v1/messages":              {methods: []string{"POST"}, serve: (*Server).messages},
 	"/v1/messages/count_tokens": {methods: []string{"POST"}, serve: (*Server).countTokens},
@@ -138,14 +142,14 @@ func (s *Server) find(w http.ResponseWriter, c *call) (func(*Server, http.Respon
 		path = "/v1/models/"
 	}
 	rt, ok := routes[path]
-	if !ok || path == "/v1/models/" && c.URL.Path == path {
+	if !ok || path == "/metrics" && s.o.Metrics == nil || path == "/v1/models/" && c.URL.Path == path {
 		return nil, refuse(http.StatusNotFound, "no such path; anyproxy serves /v1/messages, /v1/messages/count_tokens, /v1/models and /health")
 	}
 	if !slices.Contains(rt.methods, c.Method) {
 		w.Header().Set("Allow", strings.Join(rt.methods, ", "))
 		return nil, refuse(http.StatusMethodNotAllowed, "method not allowed here, use "+strings.Join(rt.methods, " or "))
 	}
-	if rt.open {
+	if rt.open || rt.openHere && s.o.Loopback {
 		return rt.serve, nil
 	}
 	if c.key, ok = c.rt.identify(credentialsOf(c.Header)); !ok {
@@ -207,14 +211,19 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 	snap := s.rec.Snapshot(since)
 	rt := s.runtime.Load()
 	views := rt.router.Views()
+	named := make(map[string]*metrics.ProviderView, len(snap.Providers))
 	for i := range snap.Providers {
 		p := &snap.Providers[i]
 		p.Breaker, p.Returning, p.Headroom = metrics.BreakerClosed, 1, 1
-		for _, v := range views {
-			if v.Provider == p.Name {
-				p.Include(v.TargetView)
-			}
+		named[p.Name] = p
+	}
+	for _, v := range views {
+		if p := named[v.Provider]; p != nil {
+			p.Include(v.TargetView)
 		}
+	}
+	for i := range snap.Providers {
+		p := &snap.Providers[i]
 		if s.held.has(p.Name) {
 			p.State = metrics.StateHeld
 			continue

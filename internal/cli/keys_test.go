@@ -214,10 +214,11 @@ var keyCases = map[string]keyCase{
 			}
 			return fmt.Sprint(model["context_window"])
 		}},
-	"models[].price.input":      priceCase("input"),
-	"models[].price.output":     priceCase("output"),
-	"models[].price.cacheRead":  priceCase("cacheRead"),
-	"models[].price.cacheWrite": priceCase("cacheWrite"),
+	"models[].price.input":        priceCase("input"),
+	"models[].price.output":       priceCase("output"),
+	"models[].price.cacheRead":    priceCase("cacheRead"),
+	"models[].price.cacheWrite":   priceCase("cacheWrite"),
+	"models[].price.cacheWrite1h": priceCase("cacheWrite1h"),
 
 	"routing.policy": {base: equals, change: []string{"retry:", "routing: {policy: priority}\nretry:"}, see: everybody, was: "a b", is: "a"},
 	"routing.deadline": {a: hang(simulator.Point{}), base: []string{"endpoint: A,", "timeouts: {firstByte: 50ms}, endpoint: A,"},
@@ -240,7 +241,7 @@ var keyCases = map[string]keyCase{
 // priceCase spends the day's budget by one kind of token.
 func priceCase(key string) keyCase {
 	return keyCase{
-		a:      simulator.Answer{Blocks: good.Blocks, Usage: simulator.Usage{Input: 1000, Output: 1000, CacheRead: 1000, CacheWrite: 1000}},
+		a:      simulator.Answer{Blocks: good.Blocks, Usage: simulator.Usage{Input: 1000, Output: 1000, CacheRead: 1000, CacheWrite: 2000, CacheWrite1h: 1000}},
 		base:   []string{"provider: a}", "provider: a, price: {" + key + ": 0}}", "retry:", "budget: {daily: 1}\nretry:"},
 		change: []string{key + ": 0", key + ": 1000"}, see: twice, was: "a a", is: "a 429",
 	}

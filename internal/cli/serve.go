@@ -21,6 +21,7 @@ import (
 	"anyproxy/internal/redact"
 	"anyproxy/metrics"
 	"anyproxy/metrics/ledger"
+	"anyproxy/metrics/prom"
 	"anyproxy/providers/credential"
 	"anyproxy/proxy"
 	"anyproxy/proxy/requestlog"
@@ -62,6 +63,7 @@ type program struct {
 	lock     stateLock
 	saved    *stateFile
 	journal  *ledger.Journal
+	exporter *prom.Exporter
 	out      io.Writer
 	errw     io.Writer
 	logTo    *logging.Switch
@@ -282,7 +284,7 @@ func (p *program) open() (err error) {
 	p.rec = metrics.New(p.now)
 	p.meters.Store(p.rec)
 	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: p.doc.Name})
-	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger, Ledger: p.openLedger(),
+	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger, Ledger: p.openLedger(), Metrics: p.openExporter(),
 		Redact: p.redact, Version: Version(), Loopback: isLoopback(p.listen[0]), Now: p.now})
 	p.vanish = p.appear()
 	return nil

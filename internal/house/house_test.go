@@ -44,6 +44,8 @@ var arrows = []arrow{
 	{from: "internal/*"},
 	{from: "config", modules: []string{"gopkg.in/yaml.v3", "github.com/fsnotify/fsnotify"}},
 	{from: "metrics"},
+	{from: "metrics/prom", ours: []string{"metrics"}, modules: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
+		"github.com/prometheus/client_golang/prometheus/promhttp"}},
 	{from: "metrics/*", ours: []string{"metrics"}},
 	{from: "providers", ours: []string{"config"}},
 	{from: "providers/bedrock", ours: shared, modules: []string{sdk + "/aws", sdk + "/config", sdk + "/credentials/ssocreds", sdk + "/credentials/stscreds",

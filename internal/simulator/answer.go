@@ -32,10 +32,11 @@ type Answer struct {
 
 // Usage is what the answer says about tokens.
 type Usage struct {
-	Input      int // 0 = a quarter of the request's bytes
-	Output     int // 0 = the true count
-	CacheRead  int
-	CacheWrite int
+	Input        int // 0 = a quarter of the request's bytes
+	Output       int // 0 = the true count
+	CacheRead    int
+	CacheWrite   int
+	CacheWrite1h int // of CacheWrite, kept for an hour
 }
 
 // BlockKind is a closed set.

@@ -24,6 +24,12 @@ type (
 		CacheRead   int    `json:"cache_read_input_tokens"`
 		Output      int    `json:"output_tokens"`
 		ServiceTier string `json:"service_tier,omitempty"`
+		// Creation is there where something is kept for an hour.
+		Creation *creationBody `json:"cache_creation,omitempty"`
+	}
+	creationBody struct {
+		Minutes int `json:"ephemeral_5m_input_tokens"`
+		Hour    int `json:"ephemeral_1h_input_tokens"`
 	}
 	textBody struct {
 		Type string `json:"type"`
@@ -103,7 +109,7 @@ func newMessage(a *Answer, model string, requestBytes int) *message {
 	}
 	m := &message{answer: a, start: messageBody{
 		Model: model, ID: newID("msg_"), Type: "message", Role: "assistant", Content: []any{},
-		Usage: usageBody{Input: u.Input, CacheWrite: u.CacheWrite, CacheRead: u.CacheRead, Output: 1, ServiceTier: "standard"},
+		Usage: usageBody{Input: u.Input, CacheWrite: u.CacheWrite, CacheRead: u.CacheRead, Output: 1, ServiceTier: "standard", Creation: creation(u)},
 	}}
 	for i := range a.Blocks {
 		m.blocks = append(m.blocks, wholeBlock(&a.Blocks[i]))
@@ -238,4 +244,12 @@ func encode(v any) []byte {
 		panic("simulator: encode answer: " + err.Error())
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// creation tells for how long what was written to a cache is kept, nil for the usual time.
+func creation(u Usage) *creationBody {
+	if u.CacheWrite1h == 0 {
+		return nil
+	}
+	return &creationBody{u.CacheWrite - u.CacheWrite1h, u.CacheWrite1h}
 }

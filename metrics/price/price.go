@@ -18,18 +18,27 @@ const Checked = "2026-11-26"
 // the table; nil = not known. The name may be written as Bedrock, OpenRouter or
 // Vertex AI do.
 func Of(model string) *metrics.Rates {
-	name := normal(model)
-	for begin := name; begin != ""; begin = begin[:len(begin)-1] {
-		e, ok := table[begin]
-		if !ok || !ends(name[len(begin):]) {
-			continue
-		}
-		if regional(model, begin) {
-			return e.Times(regionalFactor)
-		}
-		return e
+	begin, e := find(model)
+	if e != nil && regional(model, begin) {
+		return e.Times(regionalFactor)
 	}
-	return nil
+	return e
+}
+
+// Name is the name under which a model is in the table, "" = it is not.
+func Name(model string) string {
+	name, _ := find(model)
+	return name
+}
+
+func find(model string) (name string, rates *metrics.Rates) {
+	whole := normal(model)
+	for begin := whole; begin != ""; begin = begin[:len(begin)-1] {
+		if e, ok := table[begin]; ok && ends(whole[len(begin):]) {
+			return begin, e
+		}
+	}
+	return "", nil
 }
 
 // ends reports whether what follows a name in the table is a version of the

@@ -76,7 +76,7 @@ func (p *Provider) header(r *providers.Request, key config.Secret) http.Header {
 // pairs, also those that are not known here.
 func passes(name string) bool {
 	switch name {
-	case "Content-Type", "Accept", "User-Agent", "X-App":
+	case "Content-Type", "Accept", "User-Agent", "X-App", "Traceparent", "Tracestate":
 		return true
 	}
 	return strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "X-Stainless-") ||

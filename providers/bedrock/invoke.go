@@ -91,6 +91,7 @@ func (l *line) Do(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	upstream.Trace(req.Header, l.call.req.Header)
 	for name, value := range l.Headers {
 		req.Header[name] = []string{value.Reveal()}
 	}

@@ -168,6 +168,7 @@ func (p *Provider) header(r *providers.Request, key config.Secret) http.Header {
 	if r.Stream {
 		h["Accept"] = []string{"text/event-stream"}
 	}
+	upstream.Trace(h, r.Header)
 	for name, value := range p.Headers {
 		h[name] = []string{value.Reveal()}
 	}

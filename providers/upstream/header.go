@@ -46,6 +46,15 @@ func ConnectionTokens(h http.Header) (names []string) {
 	return names
 }
 
+// Trace passes on which trace a client's request belongs to (W3C Trace Context).
+func Trace(to, from http.Header) {
+	for _, name := range []string{"Traceparent", "Tracestate"} {
+		if v := from[name]; len(v) > 0 {
+			to[name] = v
+		}
+	}
+}
+
 // ContentType is the media type of an answer, without its parameters.
 func ContentType(h http.Header) string {
 	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type")) // known even where a parameter is malformed

@@ -42,6 +42,7 @@ type Entry struct {
 
 	RequestID        string            `json:"request_id,omitempty"`
 	Session          string            `json:"session,omitempty"`
+	TraceID          string            `json:"trace_id,omitempty"`     // of the W3C trace that the client named
 	TTFT             float64           `json:"ttft_seconds,omitempty"` // request: since it came; response: since it was sent
 	TPS              float64           `json:"tps,omitempty"`          // output tokens per second from the first token on
 	InputTokens      int64             `json:"input_tokens,omitempty"`
@@ -57,7 +58,7 @@ func requestEntry(rec metrics.RequestRecord) Entry {
 	e := Entry{
 		Timestamp: rec.Time, Direction: DirectionRequest, Model: rec.Model, Method: rec.Method, Path: rec.Path,
 		StatusCode: rec.Status, Duration: rec.Duration.Seconds(), Success: rec.Phase == metrics.PhaseOK, Error: rec.Error,
-		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: rec.TTFT.Seconds(), TPS: finite(rec.TPS),
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TraceID: rec.Trace, TTFT: rec.TTFT.Seconds(), TPS: finite(rec.TPS),
 		Decision: &rec.Decision,
 	}
 	e.setTokens(rec.Tokens)
@@ -76,7 +77,7 @@ func attemptEntry(rec metrics.RequestRecord, n int, a metrics.AttemptRecord) Ent
 	e := Entry{
 		Timestamp: a.Start.Add(a.Duration), Direction: DirectionResponse, Provider: a.Provider, Model: a.Model, AttemptNumber: n,
 		StatusCode: a.Status, Duration: a.Duration.Seconds(), Success: a.Outcome == outcomeOK, Error: a.Reason,
-		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TTFT: a.TTFT.Seconds(), TPS: finite(a.TPS),
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TraceID: rec.Trace, TTFT: a.TTFT.Seconds(), TPS: finite(a.TPS),
 		Reason: failure(a.Outcome),
 	}
 	e.setTokens(a.Tokens)
