@@ -68,6 +68,7 @@ func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endp
 		body.Release()
 		return nil, bad
 	}
+	trace := traceOf(c.Header)
 	stream := sc.stream && endpoint == providers.Messages
 	var capture *requestlog.Capture
 	if endpoint == providers.Messages {
@@ -82,7 +83,7 @@ func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endp
 		Need: sc.need(), Look: func() routing.Look { return sc.look(body.Bytes()) }}
 	if endpoint == providers.Messages {
 		x.query.Session, x.query.Agent = sc.affinity(c.Header, body.Bytes())
-		x.begin(c, sc)
+		x.begin(c, sc, trace)
 	}
 	return x, nil
 }
