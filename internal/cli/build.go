@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/metrics/alert"
 	"anyproxy/metrics/ledger"
 	"anyproxy/metrics/price"
 	"anyproxy/providers"
@@ -102,6 +103,8 @@ type built struct {
 	warnings []string
 	checks   []func(context.Context) (warnings []string) // that take time
 	vault    *credential.Vault
+	alerts   alert.Rules
+	webhook  credential.Source // nil = none
 }
 
 // instance is a provider that has been made. It has a pool of connections, so
@@ -164,6 +167,10 @@ func (b *built) fill(ctx context.Context, w *proxy.Wiring, before *built, getenv
 		}
 		b.instances[p.Name], w.Providers[p.Name] = i, i.impl
 		b.secrets = append(b.secrets, i.secrets...)
+	}
+	var err error
+	if b.alerts, err = b.alertRules(ctx, w.Config.Alerts); err != nil {
+		return fmt.Errorf("alerts: webhook: %w", err)
 	}
 	for _, k := range w.Config.APIKeys {
 		key, err := b.clientKey(ctx, k, before)
@@ -304,7 +311,7 @@ func (b *built) sources() (all []credential.Source) {
 	for _, i := range b.instances {
 		all = append(all, i.key)
 	}
-	return all
+	return append(all, b.webhook)
 }
 
 func randomKey() string {
@@ -331,7 +338,6 @@ func inert(c *config.Config) (keys []string) {
 			keys = append(keys, key)
 		}
 	}
-	note("alerts", c.Alerts.FallbackRate != 0 || c.Alerts.P95Latency != 0 || c.Alerts.Webhook.Kind != config.SecretNone)
 	note("models[].maxOutput", slices.ContainsFunc(c.Models, func(m config.Model) bool {
 		p := c.Provider(m.Provider)
 		return m.MaxOutput != 0 && p != nil && p.Type != config.OpenAI

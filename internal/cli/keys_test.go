@@ -230,6 +230,10 @@ var keyCases = map[string]keyCase{
 	"budget.alertAt":    {a: costly, base: append(priced, "retry:", "budget: {daily: 100, alertAt: 80}\nretry:"), change: []string{"alertAt: 80", "alertAt: 1"}, see: budgetEvents, was: "0", is: "1"},
 	"budget.onExceeded": {a: costly, base: append(priced, "retry:", "budget: {daily: 1, onExceeded: block}\nretry:"), change: []string{"block", "warn"}, see: twice, was: "a 429", is: "a a"},
 
+	"alerts.webhook":      {whole: webhookIsTaken},
+	"alerts.fallbackRate": {whole: alertIsTaken("fallbackRate: 0", "fallbackRate: 0.01", "fell over to another provider")},
+	"alerts.p95Latency":   {whole: alertIsTaken("p95Latency: 0s", "p95Latency: 1us", "waits")},
+
 	"allowedHosts": {change: []string{"retry:", "allowedHosts: [proxy.internal]\nretry:"}, see: with("Host", "proxy.internal"), was: "403", is: "a"},
 	"drainTimeout": {whole: drainTimeoutIsTaken},
 	"log.file":     {change: []string{"retry:", "log: {file: requests.jsonl}\nretry:"}, see: needsRestart("log.file"), was: "false", is: "true"},
@@ -252,7 +256,6 @@ func priceCase(key string) keyCase {
 // out.
 var ineffective = map[string]string{
 	"models[].thinking": "provider: a|provider: a, thinking: true",
-	"alerts":            "retry:|alerts: {fallbackRate: 0.1, p95Latency: 5s}\nretry:",
 }
 
 // TestEveryKeyTakesEffect changes each key once on a running proxy and looks at

@@ -332,6 +332,7 @@ func (l *life) note(result metrics.ReloadResult, hash, by string) {
 func (l *life) apply(c *candidate, by string) {
 	l.settle()
 	before := l.built
+	l.alerts.SetRules(c.built.alerts)
 	l.exporter.SetTargets(exported(c.doc.Config))
 	l.proxy.Apply(c.built.runtime)
 	l.doc, l.built = c.doc, c.built

@@ -20,6 +20,7 @@ import (
 	"anyproxy/internal/logging"
 	"anyproxy/internal/redact"
 	"anyproxy/metrics"
+	"anyproxy/metrics/alert"
 	"anyproxy/metrics/ledger"
 	"anyproxy/metrics/prom"
 	"anyproxy/providers/credential"
@@ -64,6 +65,7 @@ type program struct {
 	saved    *stateFile
 	journal  *ledger.Journal
 	exporter *prom.Exporter
+	alerts   *alert.Alerter
 	out      io.Writer
 	errw     io.Writer
 	logTo    *logging.Switch
@@ -286,6 +288,7 @@ func (p *program) open() (err error) {
 	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: p.doc.Name})
 	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger, Ledger: p.openLedger(), Metrics: p.openExporter(),
 		Redact: p.redact, Version: Version(), Loopback: isLoopback(p.listen[0]), Now: p.now})
+	p.openAlerts()
 	p.vanish = p.appear()
 	return nil
 }
@@ -423,6 +426,7 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	var parts sync.WaitGroup
 	key, c := p.built.firstKey, p.doc.Config
 	parts.Go(func() { p.world.live(ctx, "http://"+p.listen[0].Addr().String(), key, c, p.logger) })
+	parts.Go(func() { p.alerts.Run(ctx) })
 	life := newLife(p, in)
 	parts.Go(func() { life.run(ctx) })
 	saving, stopSaving := context.WithCancel(context.Background()) // to the end of the drain

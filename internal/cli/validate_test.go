@@ -126,7 +126,7 @@ func TestValidateFilesThatAreNoText(t *testing.T) {
 		"good":                           {good, 0o600, 0, ""},
 		"readable by others with a key":  {good, 0o644, 0, "anyproxy: warning: f.yaml:1:56: a secret stands in this file and others may read it; chmod 600 it, or use env.NAME\n    providers: {a: {endpoint: … apiKey: …\n                                        ^\n"},
 		"readable by others without one": {strings.Replace(good, "sk-literal", "env.KEY", 1), 0o644, 0, ""},
-		"keys without effect":            {good + "alerts: {fallbackRate: 0.1}\n", 0o600, 0, "anyproxy: warning: this version checks but does not act on: alerts\n"},
+		"keys without effect":            {strings.Replace(good, "provider: a}", "provider: a, thinking: true}", 1), 0o600, 0, "anyproxy: warning: this version checks but does not act on: models[].thinking\n"},
 		"a budget without prices":        {good + "budget: {daily: 5}\n", 0o600, 0, "anyproxy: warning: budget: no price is known for a/m (tier 1, weight 1): what they cost is not counted\n"},
 		"empty":                          {"", 0o600, 1, problem("1:1: the file is empty")},
 		"binary":                         {"\x7fELF\x02\x01\x01\x00", 0o600, 1, problem("1:1: a control character (U+007F)")},
