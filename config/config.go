@@ -17,6 +17,7 @@ import "time"
 type Config struct {
 	// Listen is the address to serve on, host:port. The default also takes [::1]:8080.
 	Listen       string      `yaml:"listen"`
+	TLS          ServerTLS   `yaml:"tls"` // of the listener
 	APIKeys      []ClientKey `yaml:"apiKeys"`
 	Providers    []Provider  `yaml:"providers"` // a mapping by name in the file; its order is kept
 	Models       []Model     `yaml:"models"`
@@ -29,6 +30,16 @@ type Config struct {
 	Log          Log         `yaml:"log"`
 	State        State       `yaml:"state"`
 }
+
+// ServerTLS has the listener speak https where both files are named.
+type ServerTLS struct {
+	Cert       string `yaml:"cert"`       // PEM file, the chain behind the certificate
+	Key        string `yaml:"key"`        // PEM file
+	MinVersion string `yaml:"minVersion"` // "1.2" or "1.3"; default "1.3"
+}
+
+// On reports whether the listener speaks https.
+func (t ServerTLS) On() bool { return t.Cert != "" }
 
 // Duration is a time.Duration that the file writes with a unit ("5s", "1h").
 type Duration = time.Duration

@@ -20,6 +20,7 @@ func Default() *Config {
 // stays, also one that is zero.
 func applyDefaults(c *Config, at places, getenv func(string) string) {
 	fill(at, &c.Listen, DefaultListen)
+	fill(at, &c.TLS.MinVersion, "1.3")
 	fill(at, &c.DrainTimeout, 30*time.Second)
 
 	fill(at, &c.Routing.Policy, PolicyWeighted)

@@ -70,6 +70,7 @@ func clearPos(v reflect.Value) {
 func TestDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: "127.0.0.1:8080",
+		TLS:    config.ServerTLS{MinVersion: "1.3"},
 		Routing: config.Routing{
 			Policy: "weighted", Prefer: "speed",
 			Affinity: time.Hour, Switchback: 5 * time.Minute, Deadline: 10 * time.Minute,

@@ -71,6 +71,14 @@ func (v *validator) listen() {
 	} else if len(c.APIKeys) == 0 && !Loopback(c.Listen) && v.readable(&c.APIKeys) {
 		v.check(&c.Listen, false, "can be reached from beyond this machine, so apiKeys must say who may use it")
 	}
+	t := &c.TLS
+	v.minVersion(&t.MinVersion)
+	switch {
+	case t.Cert == "" && t.Key != "":
+		v.check(&t.Key, false, "needs cert beside it")
+	case t.Cert != "" && t.Key == "":
+		v.check(&t.Cert, false, "needs key beside it")
+	}
 	for i := range c.AllowedHosts {
 		h := &c.AllowedHosts[i]
 		v.check(h, isHostName(*h) || isAddress(*h), "must be a host name, without scheme, port or path")
@@ -247,13 +255,17 @@ func (v *validator) region(p *Provider, at place) {
 }
 
 func (v *validator) tls(t *TLS) {
-	v.check(&t.MinVersion, t.MinVersion == "1.2" || t.MinVersion == "1.3", "must be 1.2 or 1.3%s", found(t.MinVersion))
-	if at := v.at[&t.MinVersion]; at.ok && t.MinVersion == "1.2" {
-		v.warn(at, "TLS 1.2 is weaker than the default 1.3")
-	}
+	v.minVersion(&t.MinVersion)
 	v.check(&t.Pins, len(t.Pins) != 1, "needs at least 2 pins, since servers change their keys")
 	for i := range t.Pins {
 		v.check(&t.Pins[i], isPin(t.Pins[i]), "must be sha256/ and the base64 of 32 bytes")
+	}
+}
+
+func (v *validator) minVersion(version *string) {
+	v.check(version, *version == "1.2" || *version == "1.3", "must be 1.2 or 1.3%s", found(*version))
+	if at := v.at[version]; at.ok && *version == "1.2" {
+		v.warn(at, "TLS 1.2 is weaker than the default 1.3")
 	}
 }
 

@@ -118,7 +118,7 @@ func (r *childRun) ownProxy(ctx context.Context, path string, f flags) int {
 	err := serveFor(ctx, f, quieter(r.getenv), r.in, r.out, r.errw, func(ctx context.Context, p *program) error {
 		log.open(p.folder)
 		p.logTo.Set(log)
-		code = r.child(ctx, path, clientEnv(p.doc.Config, localURL(p.listen[0].Addr()), p.built.firstKey, r.getenv))
+		code = r.child(ctx, path, clientEnv(p.doc.Config, localURL(p.scheme(), p.listen[0].Addr()), p.built.firstKey, r.getenv))
 		p.logTo.Set(r.errw)
 		r.sayWhatHappened(p, log.path)
 		return nil

@@ -154,6 +154,10 @@ var (
 var keyCases = map[string]keyCase{
 	"listen": {change: []string{"127.0.0.1:0", "127.0.0.1:1"}, see: needsRestart("listen"), was: "false", is: "true"},
 
+	"tls.cert":       {change: []string{"retry:", "tls: {cert: c.pem, key: k.pem}\nretry:"}, see: needsRestart("tls.cert"), was: "false", is: "true"},
+	"tls.key":        {change: []string{"retry:", "tls: {cert: c.pem, key: k.pem}\nretry:"}, see: needsRestart("tls.key"), was: "false", is: "true"},
+	"tls.minVersion": {change: []string{"retry:", "tls: {minVersion: \"1.2\"}\nretry:"}, see: needsRestart("tls.minVersion"), was: "false", is: "true"},
+
 	"apiKeys[].name": {base: oneKey, change: []string{"name: one", "name: two"}, was: "one", is: "two", see: func(w *keyWorld) string {
 		keyOfOne(w)
 		return w.proxy.Snapshot(0).Requests[0].Key

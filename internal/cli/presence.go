@@ -40,15 +40,15 @@ func configID(file string) string {
 }
 
 // localURL is the address of a listener, for a client of this machine.
-func localURL(l net.Addr) string {
+func localURL(scheme string, l net.Addr) string {
 	host, port, err := net.SplitHostPort(l.String())
 	if err != nil {
-		return "http://" + l.String()
+		return scheme + l.String()
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // appear tells that the program serves, where state may be kept. What it
@@ -58,7 +58,7 @@ func (p *program) appear() (vanish func()) {
 		return func() {}
 	}
 	path := filepath.Join(p.folder, presenceFolder, strconv.Itoa(os.Getpid())+".json")
-	data, err := json.Marshal(presence{PID: os.Getpid(), URL: localURL(p.listen[0].Addr()), Config: configID(p.flags.config),
+	data, err := json.Marshal(presence{PID: os.Getpid(), URL: localURL(p.scheme(), p.listen[0].Addr()), Config: configID(p.flags.config),
 		Version: Version(), Started: time.Now()})
 	if err == nil {
 		err = replaceFile(path, append(data, '\n'))

@@ -79,7 +79,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 	}
 }
 
-var served = regexp.MustCompile(`serves (http://\S+)`)
+var served = regexp.MustCompile(`serves (https?://\S+)`)
 
 // start runs the program on a free port until the test ends.
 func start(t testing.TB, env map[string]string, args ...string) *running {

@@ -90,7 +90,7 @@ func linesOf(lines []config.Line) (out []metrics.TextLine) {
 func (p *program) restart(changes []metrics.Change) (keys []string) {
 	for _, c := range changes {
 		overridden := c.Path == "listen" && p.flags.listen != "" || c.Path == "log.file" && p.flags.logFile != ""
-		fixed := c.Path == "listen" || strings.HasPrefix(c.Path, "log.") || strings.HasPrefix(c.Path, "state.")
+		fixed := c.Path == "listen" || strings.HasPrefix(c.Path, "tls.") || strings.HasPrefix(c.Path, "log.") || strings.HasPrefix(c.Path, "state.")
 		if fixed && !overridden {
 			keys = append(keys, c.Path)
 		}

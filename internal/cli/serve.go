@@ -77,6 +77,7 @@ type program struct {
 	ring     *logging.Ring // the log's newest lines, for the dashboard
 	proxy    *proxy.Server
 	listen   []net.Listener
+	plain    bool   // they speak http
 	vanish   func() // takes back that it serves; nil before it does
 }
 
@@ -90,6 +91,7 @@ func serveFor(ctx context.Context, f flags, getenv func(string) string, in io.Re
 	signals := make(chan os.Signal, 2) // whoever uses it gets them
 	p, end := newProgram(time.Now, f, getenv, out, errw)
 	defer end()
+	p.plain = true // nobody but this machine reads along, and no certificate is for its address
 	if err := p.prepare(ctx, signals); err != nil || p.proxy == nil {
 		return err
 	}
@@ -277,6 +279,9 @@ func (p *program) open() (err error) {
 		return err
 	}
 	if err = p.fits(p.doc.Config); err == nil {
+		err = p.secure()
+	}
+	if err == nil {
 		p.log, err = p.openLog()
 	}
 	if err != nil {
@@ -291,6 +296,28 @@ func (p *program) open() (err error) {
 	p.openAlerts()
 	p.vanish = p.appear()
 	return nil
+}
+
+// secure has the listeners speak https where that is configured. Simulated
+// clients speak plain http, and so does the one program that a proxy was started
+// for.
+func (p *program) secure() error {
+	if p.plain = p.world != nil || p.plain || !p.doc.Config.TLS.On(); p.plain {
+		return nil
+	}
+	c, err := loadCertificate(p.doc.Config.TLS, p.logger)
+	if err == nil {
+		p.listen = c.secured(p.listen)
+	}
+	return err
+}
+
+// scheme is that of the listeners.
+func (p *program) scheme() string {
+	if p.plain {
+		return "http://"
+	}
+	return "https://"
 }
 
 // address is where to serve, and what says so.
@@ -347,7 +374,7 @@ func (p *program) greet() {
 	if p.flags.tui {
 		return
 	}
-	base, out := "http://"+p.listen[0].Addr().String(), logging.Clean(p.out)
+	base, out := p.scheme()+p.listen[0].Addr().String(), logging.Clean(p.out)
 	fmt.Fprintf(out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, p.doc.Name)
 	for _, m := range c.Models {
 		fmt.Fprintf(out, "  %-40s → %s\n", modelNames(m), describeTarget(m))

@@ -136,5 +136,8 @@ func (c *call) whereServed(ctx context.Context, doc *config.Document, file strin
 		addr = net.JoinHostPort("127.0.0.1", port)
 	}
 	base = "http://" + addr
+	if doc.Config.TLS.On() {
+		base = "https://" + addr
+	}
 	return base, serves(ctx, base) == nil
 }
