@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -73,6 +76,59 @@ func TestMetricsTellTheSameStory(t *testing.T) {
 	res.Body.Close()
 	if res.StatusCode != 405 || res.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+}
+
+// The dashboard and the alert rules of deploy ask for what is there.
+func TestDeployAsksForWhatIsThere(t *testing.T) {
+	p := start(t, nil, "-config", configFile(t, "budget: {daily: 5}\n", upstream(t, simulator.Always(good))))
+	p.post(t, ask(true))
+	p.post(t, strings.Replace(ask(true), "claude-", "nobody-", 1))
+	_, body := p.get(t, "/metrics")
+	there := map[string]bool{"anyproxy_fallbacks_total": true} // not before the first one
+	for _, m := range regexp.MustCompile(`(?m)^([a-z_]+)[{ ]`).FindAllStringSubmatch(body, -1) {
+		there[m[1]] = true
+	}
+	for _, file := range []string{"grafana/anyproxy.json", "prometheus/anyproxy.rules.yml"} {
+		text, err := os.ReadFile("../../deploy/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, ".json") && !json.Valid(text) {
+			t.Errorf("%s is no JSON", file)
+		}
+		names := regexp.MustCompile(`\b(anyproxy|gen_ai|process|go)_[a-z_]+[a-z]\b`).FindAllString(string(text), -1)
+		if len(names) < 10 {
+			t.Errorf("%s: %q", file, names)
+		}
+		for _, name := range names {
+			if !there[name] && name != "anyproxy_rules" {
+				t.Errorf("%s asks for %s", file, name)
+			}
+		}
+	}
+	book, err := os.ReadFile("../../docs/runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide, err := os.ReadFile("../../docs/monitoring.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := os.ReadFile("../../deploy/prometheus/anyproxy.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`runbook: docs/runbook.md#(\w+)`).FindAllStringSubmatch(string(rules), -1) {
+		if !strings.Contains(strings.ToLower(string(book)), "\n## "+m[1]) {
+			t.Errorf("the runbook has no %s", m[1])
+		}
+	}
+	for name := range there {
+		family := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count"), "_sum")
+		if (strings.HasPrefix(name, "anyproxy_") || strings.HasPrefix(name, "gen_ai_")) && !strings.Contains(string(guide), "`"+family) {
+			t.Errorf("docs/monitoring.md does not explain %s", family)
+		}
 	}
 }
 
