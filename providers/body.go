@@ -26,8 +26,13 @@ func (b *Body) Bytes() []byte { return b.data }
 // Len is the body's size in bytes.
 func (b *Body) Len() int { return len(b.data) }
 
-// Retain adds a reference. It must be called while holding one.
-func (b *Body) Retain() { b.refs.Add(1) }
+// Retain adds a reference. It must be called while holding one: without it the
+// memory may be another request's by now, so that it panics.
+func (b *Body) Retain() {
+	if b.refs.Add(1) <= 1 {
+		panic("providers: Body retained after its last release")
+	}
+}
 
 // Release gives a reference up. One call too many panics: memory that is in
 // use twice would send one client's words in another's request.

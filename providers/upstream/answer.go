@@ -43,7 +43,7 @@ func (a *Answer) Settle() {
 	if limited > 0 || overloaded > 0 {
 		a.waits = &waits{limited, overloaded}
 	}
-	a.Res.Header = nil
+	a.Res.Header = http.Header{} // a late error gets its own
 }
 
 // retryAfter is how long an error of that status asks for.
