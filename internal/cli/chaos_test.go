@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
@@ -362,7 +363,34 @@ func (c *crowd) judgeWhole(res *http.Response, answer []byte, text string, strea
 // TestChaos lets clients loose on failing upstreams, twice: after each time the
 // memory must be back where it was, and the program is ended in the third. In
 // all of it no answer may be corrupt and no error be seen before content.
-func TestChaos(t *testing.T) {
+func TestChaos(t *testing.T) { testChaos(t, false) }
+
+// TestChaosOfAllFormats has an upstream of each format, one with an OAuth token
+// and one with AWS credentials that end every two seconds, and a configuration
+// that is applied anew all the time.
+func TestChaosOfAllFormats(t *testing.T) {
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	testChaos(t, true)
+}
+
+// shortLives gives out OAuth tokens and AWS credentials that end soon.
+func shortLives(t *testing.T) (tokens string, end func()) {
+	const life = 2 * time.Second
+	var n atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path == "/token" {
+			fmt.Fprintf(w, `{"access_token":"access-token-%d","token_type":"Bearer","expires_in":%d}`, n.Add(1), int(life.Seconds()))
+			return
+		}
+		fmt.Fprintf(w, `{"AccessKeyId":%q,"SecretAccessKey":%q,"Token":%q,"Expiration":%q}`, awsKeyID, awsSecret, awsToken, time.Now().Add(life).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(s.Close)
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", s.URL+"/aws")
+	return s.URL + "/token", s.Close
+}
+
+func testChaos(t *testing.T, mixed bool) {
 	load, clients, pause := 3*time.Second, 40, 30*time.Millisecond
 	if *chaosFor > 0 {
 		load, clients, pause = *chaosFor, 200, 150*time.Millisecond
@@ -370,24 +398,50 @@ func TestChaos(t *testing.T) {
 	world := &chaos{seed: cmp.Or(*chaosSeed, rand.Uint64()), turns: make([]atomic.Int64, clients)}
 	var ups []*simulator.Upstream
 	for i := range int64(3) {
-		u, err := simulator.Start(context.Background(), simulator.Options{Script: world.script(i), Keep: -1})
+		o := simulator.Options{Script: world.script(i), Keep: -1}
+		switch {
+		case mixed && i == 1:
+			o.OpenAI = &simulator.Dialect{}
+		case mixed && i == 2:
+			o.AWS = awsAccount(simulator.AWSKey{Secret: awsSecret, Token: awsToken})
+		}
+		u, err := simulator.Start(context.Background(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(u.Close)
 		ups = append(ups, u)
 	}
-	quietly, file := map[string]string{"LOG_LEVEL": "ERROR"}, chaosConfig(t, ups)
-	start(t, quietly, "-config", file).end(t) // the first one starts what stays for the life of the process
+	tokens, end := "", func() {}
+	if mixed {
+		tokens, end = shortLives(t)
+	}
+	quietly, file := map[string]string{"LOG_LEVEL": "ERROR"}, chaosConfig(t, ups, tokens)
+	args := []string{"-config", file}
+	if mixed {
+		args = append(args, "-watch", "-yes")
+	}
+	start(t, quietly, args...).end(t) // the first one starts what stays for the life of the process
 	before := restOf(t)
 
-	p := start(t, quietly, "-config", file)
+	p := start(t, quietly, args...)
 	transport := &http.Transport{MaxIdleConnsPerHost: clients}
 	t.Cleanup(transport.CloseIdleConnections)
 	c := &crowd{chaos: world, base: p.base, http: &http.Client{Transport: transport}, size: clients, pause: pause}
 	ctx, stop := context.WithCancel(context.Background())
 	rotated := make(chan struct{})
 	go func() { defer close(rotated); world.rotate(ctx) }()
+	reloading := make(chan struct{})
+	go func() {
+		defer close(reloading)
+		for n := 0; mixed && ctx.Err() == nil; n++ {
+			edit(t, file, fmt.Sprintf("weight: %d0}", 1+n%2), fmt.Sprintf("weight: %d0}", 1+(n+1)%2))
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
 
 	c.during(load / 6)
 	first := c.quiet(t, ups)
@@ -401,6 +455,8 @@ func TestChaos(t *testing.T) {
 	code := p.end(t)
 	stop()
 	<-rotated
+	<-reloading
+	end() // its connections would be kept for a while
 	transport.CloseIdleConnections()
 
 	t.Logf("seed %d, %d clients, %d epochs: %v", world.seed, clients, world.epoch.Load()+1, &c.tally)
@@ -428,7 +484,9 @@ func TestChaos(t *testing.T) {
 	before.await(t)
 }
 
-func chaosConfig(t *testing.T, ups []*simulator.Upstream) string {
+// chaosConfig has an upstream of each format where tokens, a token endpoint, is
+// given.
+func chaosConfig(t *testing.T, ups []*simulator.Upstream, tokens string) string {
 	var providers, models strings.Builder
 	for i, u := range ups {
 		name := providerName(int64(i))
@@ -436,8 +494,17 @@ func chaosConfig(t *testing.T, ups []*simulator.Upstream) string {
 		if i == 2 {
 			limit = hangTime
 		}
-		fmt.Fprintf(&providers, "  %s: {endpoint: %q, apiKey: upstream-key-of-%[1]s, timeouts: {connect: %[3]s, firstByte: %[3]s, idle: %[3]s, total: %[3]s}}\n", name, u.URL(), limit)
-		fmt.Fprintf(&models, "  - {alias: \"claude-*\", provider: %s, weight: %d}\n", name, i+1)
+		format := "apiKey: upstream-key-of-" + name
+		switch {
+		case tokens != "" && i == 0:
+			format = fmt.Sprintf("auth: bearer, apiKey: {oauth: {tokenUrl: %q, clientId: c, refreshToken: a-refresh-token}}", tokens)
+		case tokens != "" && i == 1:
+			format = "type: openai, apiKey: upstream-key-of-b"
+		case tokens != "" && i == 2:
+			format = "type: bedrock, region: us-west-2"
+		}
+		fmt.Fprintf(&providers, "  %s: {endpoint: %q, %[4]s, timeouts: {connect: %[3]s, firstByte: %[3]s, idle: %[3]s, total: %[3]s}}\n", name, u.URL(), limit, format)
+		fmt.Fprintf(&models, "  - {alias: \"claude-*\", provider: %s, weight: %d0}\n", name, i+1)
 	}
 	// Short pauses, so that those who fail keep being asked. However long a pause
 	// grows, a request that nobody else has answered is not kept waiting for it,
