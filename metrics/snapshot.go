@@ -192,6 +192,8 @@ type Tokens struct {
 	// Reasoning the part of Output that was thinking; 0 where nobody has said.
 	CacheWrite1h int64 `json:"cache_write_1h,omitempty"`
 	Reasoning    int64 `json:"reasoning,omitempty"`
+	// Searches are what the provider's own tool has looked up in the web: it is paid apart.
+	Searches int64 `json:"web_searches,omitempty"`
 	// Estimated is true while Output is counted from bytes because the upstream has not reported it.
 	Estimated bool `json:"estimated,omitempty"`
 }

@@ -137,6 +137,8 @@ type Usage struct {
 	// CacheWrite1h is the part of CacheWrite that is kept for an hour, Reasoning
 	// that of Output that was thinking; 0 where the upstream does not say.
 	CacheWrite1h, Reasoning int64
+	// Searches are the web searches of the upstream's own tool, which cost apart.
+	Searches int64
 }
 
 // Limits is what an upstream says of its rate limits. The zero value says nothing.

@@ -26,7 +26,9 @@ func (x *exchange) meter(p *routing.Attempt) *metrics.Attempt {
 	if x.rec == nil {
 		return nil
 	}
-	return x.rec.Attempt(p.Provider, p.Model)
+	a := x.rec.Attempt(p.Provider, p.Model)
+	a.Price(x.rates(p.Provider, p.Model))
+	return a
 }
 
 // recordAttempt closes it and writes its line of the request log.
@@ -34,7 +36,6 @@ func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *provide
 	if a.meter == nil {
 		return metrics.AttemptRecord{}, metrics.Reading{}
 	}
-	out.Rates, out.Included = x.rates(a.p.Provider, a.p.Model)
 	attempt, reading := a.meter.End(out)
 	var header http.Header
 	var body []byte

@@ -2,10 +2,14 @@ package price
 
 import "anyproxy/metrics"
 
+// webSearch is what a thousand searches of Anthropic's tool cost beside their
+// tokens (platform.claude.com/docs/en/about-claude/pricing, "Web search tool").
+const webSearch = 10
+
 // claude is a Claude model: a cache is written for five minutes at 1.25 times the
 // input's price and for an hour at twice that, and read at a part of it.
 func claude(input, output, read float64) *metrics.Rates {
-	return &metrics.Rates{Input: input, Output: output, CacheRead: input * read, CacheWrite: input * 1.25, CacheWrite1h: input * 2}
+	return &metrics.Rates{Input: input, Output: output, CacheRead: input * read, CacheWrite: input * 1.25, CacheWrite1h: input * 2, Search: webSearch}
 }
 
 // usual is a model whose cache costs nothing to write.
@@ -49,7 +53,7 @@ var table = map[string]*metrics.Rates{
 	"claude-3-5-sonnet": claude(3, 15, 0.1),
 	"claude-3-5-haiku":  claude(0.8, 4, 0.1),
 	"claude-3-opus":     claude(15, 75, 0.1),
-	"claude-3-haiku":    {Input: 0.25, Output: 1.25, CacheRead: 0.03, CacheWrite: 0.3, CacheWrite1h: 0.5},
+	"claude-3-haiku":    {Input: 0.25, Output: 1.25, CacheRead: 0.03, CacheWrite: 0.3, CacheWrite1h: 0.5, Search: webSearch},
 
 	// developers.openai.com/api/docs/pricing; GPT-5.3 and later also
 	// docs.github.com/copilot/reference/copilot-billing/models-and-pricing.
