@@ -61,13 +61,18 @@ func (rt *Runtime) lookUpRates(provider, model string) *metrics.Rates {
 		m := &rt.Config.Models[i]
 		if m.Provider == provider && (m.Name == model || m.Name == "") && m.Price != nil {
 			p := m.Price
-			return &metrics.Rates{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, CacheWrite1h: p.CacheWrite1h}
+			rates := &metrics.Rates{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, CacheWrite1h: p.CacheWrite1h}
+			if usual := price.Of(model); usual != nil {
+				rates.Search = usual.Search
+			}
+			return rates
 		}
 	}
-	if up, ok := rt.providers[provider]; !ok || up.config.Auth == config.AuthNone { // one's own server
+	up, ok := rt.providers[provider]
+	if !ok || up.config.Auth == config.AuthNone { // one's own server
 		return nil
 	}
-	return price.Of(model)
+	return price.At(up.config.Endpoint, model)
 }
 
 // charge books what an attempt has cost, and tells when a limit is near or reached.
