@@ -89,6 +89,10 @@ type ProviderView struct {
 	// that; 0 = not known, and none.
 	Spent       float64 `json:"spent,omitempty"`
 	DailyBudget float64 `json:"daily_budget,omitempty"`
+	// Unpriced counts its attempts of today whose cost is not known, and so not in
+	// Spent; Included is set when a subscription pays for all that it does.
+	Unpriced int64 `json:"unpriced,omitempty"`
+	Included bool  `json:"included,omitempty"`
 
 	// What the choice knows of it. DecodeTPS, TTFT and Speed are those of the
 	// target that was measured last.

@@ -85,10 +85,14 @@ func (x *exchange) charge(a *metrics.AttemptRecord) {
 		key = x.key.name
 	}
 	x.s.ledger.Count(a.Tokens)
+	accounts := ledger.Accounts(a.Provider, key)
+	if a.Unpriced {
+		x.s.ledger.CountUnpriced(accounts...)
+	}
 	if a.Cost == 0 {
 		return
 	}
-	x.s.ledger.Add(a.Cost, ledger.Accounts(a.Provider, key)...)
+	x.s.ledger.Add(a.Cost, accounts...)
 	alertAt := x.rt.Config.Budget.AlertAt
 	x.s.warnOfLimit(everybody, x.rt.Config.Budget.Daily, alertAt)
 	x.s.warnOfLimit(providerAccount(a.Provider), x.rt.providers[a.Provider].config.DailyBudget, alertAt)
@@ -104,6 +108,10 @@ func (s *Server) showSpend(rt *Runtime, snap *metrics.Snapshot) {
 	}
 	spend := &metrics.Spend{Today: s.ledger.Spent(everybody), Limit: rt.Config.Budget.Daily,
 		ResetsAt: snap.At.Add(s.ledger.UntilMidnight()), PerHour: s.ledger.PerHour(everybody), Month: s.ledger.Month(everybody)}
+	spend.Unpriced = s.ledger.Unpriced(everybody)
+	if spend.PerHour > 0 {
+		spend.ByMidnight = spend.Today + spend.PerHour*spend.ResetsAt.Sub(snap.At).Hours()
+	}
 	t := s.ledger.Tokens()
 	spend.Input, spend.Output, spend.Cached = t.Input+t.CacheRead+t.CacheWrite, t.Output, t.CacheRead
 	if left := spend.Limit - spend.Today; spend.PerHour > 0 && left > 0 {
@@ -115,9 +123,9 @@ func (s *Server) showSpend(rt *Runtime, snap *metrics.Snapshot) {
 	snap.Spend = spend
 	for i := range snap.Providers {
 		p := &snap.Providers[i]
-		p.Spent = s.ledger.Spent(providerAccount(p.Name))
+		p.Spent, p.Unpriced = s.ledger.Spent(providerAccount(p.Name)), s.ledger.Unpriced(providerAccount(p.Name))
 		if up, ok := rt.providers[p.Name]; ok {
-			p.DailyBudget = up.config.DailyBudget
+			p.DailyBudget, p.Included = up.config.DailyBudget, up.config.Billing == config.BillingSubscription
 		}
 	}
 }

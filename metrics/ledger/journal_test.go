@@ -194,6 +194,21 @@ func TestSpendGoesOnAfterARestart(t *testing.T) {
 	})
 }
 
+func TestWhatIsNotKnownGoesOnAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	b := opened(t, dir, atNoon, Options{KeepDays: 30})
+	r := metrics.RequestRecord{ID: "req_1"}
+	b.journal.AttemptEnded(&r, 1, &metrics.AttemptRecord{Provider: "a", Model: "m", Start: noon, Outcome: metrics.OutcomeOK, Unpriced: true})
+	b.attempt("a", "", 0.25)
+	b.close(t)
+	after := opened(t, dir, atNoon, Options{KeepDays: 30})
+	defer after.close(t)
+	l := after.accounts
+	if l.Unpriced(Everybody) != 1 || l.Unpriced(ProviderAccount("a")) != 1 || l.Spent(Everybody) != 0.25 {
+		t.Errorf("%d and %d unpriced, $%v", l.Unpriced(Everybody), l.Unpriced(ProviderAccount("a")), l.Spent(Everybody))
+	}
+}
+
 // TestMidnightOfRows: a row stands in the file of the day of its end, where the
 // clock hangs.
 func TestMidnightOfRows(t *testing.T) {
