@@ -18,7 +18,7 @@ type Spend struct {
 	// Unpriced counts the attempts of today whose cost is not known: it is missing
 	// in Today and Month.
 	Unpriced int64 `json:"unpriced,omitempty"`
-	Input   int64     `json:"input,omitempty"` // tokens today, those from caches included
-	Output  int64     `json:"output,omitempty"`
-	Cached  int64     `json:"cached,omitempty"` // of Input, read from caches
+	Input    int64 `json:"input,omitempty"` // tokens today, those from caches included
+	Output   int64 `json:"output,omitempty"`
+	Cached   int64 `json:"cached,omitempty"` // of Input, read from caches
 }
