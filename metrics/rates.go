@@ -17,7 +17,7 @@ type Rates struct {
 // Cost is what t costs, in dollars. Thinking is part of the output, and costs
 // as much.
 func (r *Rates) Cost(t Tokens) float64 {
-	for r.Long != nil && t.Input+t.CacheRead+t.CacheWrite > r.LongFrom {
+	for r.Long != nil && t.Prompt() > r.LongFrom {
 		r = r.Long
 	}
 	const perMillion, perThousand = 1e6, 1e3
@@ -38,5 +38,8 @@ func (r Rates) Times(x float64) *Rates {
 	return &r
 }
 
+// Prompt is all that was sent, also what caches had.
+func (t Tokens) Prompt() int64 { return t.Input + t.CacheRead + t.CacheWrite }
+
 // Any reports whether there are tokens at all.
-func (t Tokens) Any() bool { return t.Input+t.Output+t.CacheRead+t.CacheWrite > 0 }
+func (t Tokens) Any() bool { return t.Prompt()+t.Output > 0 }

@@ -58,6 +58,45 @@ func TestCostGoesWithTheTokens(t *testing.T) {
 	costs("in the end", q.End(PhaseOK, 200, ""), first, true, true)
 }
 
+// Until an upstream says what it was sent, and where it never does, our own count
+// of that stands in, once there is an answer.
+func TestPromptsThatNobodyCounts(t *testing.T) {
+	r, c := newRecorder("a")
+	q := r.Begin(RequestRecord{ID: "1", Stream: true})
+	begin := func() *Attempt {
+		a := q.Attempt("a", "m")
+		a.Price(&Rates{Input: 10}, false)
+		a.Expect(2000)
+		return a
+	}
+	see := func(when string, rec AttemptRecord, input int64, estimated bool, usd float64) {
+		t.Helper()
+		if rec.Tokens.Input != input || rec.Tokens.PromptEstimated != estimated || math.Abs(rec.Cost-usd) > 1e-12 {
+			t.Errorf("%s: %+v, $%v; want %d, estimated %v, $%v", when, rec.Tokens, rec.Cost, input, estimated, usd)
+		}
+	}
+	last := func() AttemptRecord {
+		attempts := q.Record().Decision.Attempts
+		return attempts[len(attempts)-1]
+	}
+	refused := begin()
+	rec, _ := refused.End(Result{Outcome: "rate_limited"})
+	see("refused", rec, 0, false, 0)
+
+	a := begin()
+	see("no answer yet", last(), 0, false, 0)
+	a.Progress(Progress{At: c.t, Text: 40, Content: true, Generating: true})
+	see("answered", last(), 2000, true, 0.02)
+	rec, _ = a.End(Result{Outcome: OutcomeCanceled})
+	see("the client left", rec, 2000, true, 0.02)
+
+	a = begin()
+	a.Progress(Progress{At: c.t, Text: 40, Content: true, Generating: true})
+	a.Progress(Progress{At: c.t, Usage: &Tokens{CacheRead: 1500, Output: 9}, Final: true})
+	rec, _ = a.End(Result{Outcome: OutcomeOK})
+	see("counted at last", rec, 0, false, 0)
+}
+
 func TestRatesOfLongPrompts(t *testing.T) {
 	r := &Rates{Input: 1, Output: 10, LongFrom: 100,
 		Long: &Rates{Input: 2, Output: 20, LongFrom: 1000, Long: &Rates{Input: 3, Output: 30}}}

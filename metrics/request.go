@@ -142,6 +142,7 @@ type Attempt struct {
 	usage                   Tokens
 	rates                   *Rates // nil = not known
 	included                bool
+	prompt                  int64 // about how many tokens were sent; 0 = not known
 	// reported is set once usage.Output is the upstream's count. What a
 	// message_start says of it is provisional, also when content came in the
 	// same read.
@@ -173,6 +174,15 @@ func (a *Attempt) Price(rates *Rates, included bool) {
 	a.q.mu.Lock()
 	defer a.q.mu.Unlock()
 	a.rates, a.included = rates, included
+}
+
+// Expect says about how many tokens were sent. That counts where the upstream has
+// answered and not said it: some say it only at the end, and some never. It must
+// be called before there is an answer.
+func (a *Attempt) Expect(prompt int64) {
+	a.q.mu.Lock()
+	defer a.q.mu.Unlock()
+	a.prompt = prompt
 }
 
 // Progress is what one frame of an answer tells the meters.
@@ -368,6 +378,9 @@ func (a *Attempt) fillLocked(rec *AttemptRecord, now time.Time) {
 	rec.Duration, rec.TTFT, rec.Tokens = now.Sub(a.start), a.ttft, a.usage
 	if estimate := int64(float64(a.text) / a.perToken); !a.reported && estimate > rec.Tokens.Output {
 		rec.Tokens.Output, rec.Tokens.Estimated = estimate, true
+	}
+	if a.text > 0 && a.prompt > 0 && rec.Tokens.Prompt() == 0 {
+		rec.Tokens.Input, rec.Tokens.PromptEstimated = a.prompt, true
 	}
 	rec.TPS = a.readingLocked(now).Rate()
 	switch {

@@ -200,6 +200,8 @@ type Tokens struct {
 	Searches int64 `json:"web_searches,omitempty"`
 	// Estimated is true while Output is counted from bytes because the upstream has not reported it.
 	Estimated bool `json:"estimated,omitempty"`
+	// PromptEstimated is true while Input is what we count ourselves, for the same reason.
+	PromptEstimated bool `json:"prompt_estimated,omitempty"`
 }
 
 // Decision tells why a request went where it went: who could serve it, who was

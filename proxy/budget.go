@@ -21,8 +21,9 @@ func providerAccount(name string) string { return ledger.ProviderAccount(name) }
 func keyAccount(name string) string      { return ledger.KeyAccount(name) }
 
 // rates are what an attempt's tokens cost, nil = not known. included says that
-// they cost nothing: a subscription pays for them.
-func (x *exchange) rates(provider, model string) (rates *metrics.Rates, included bool) {
+// they cost nothing: a subscription pays for them. billed is the model's name at
+// the upstream.
+func (x *exchange) rates(provider, model, billed string) (rates *metrics.Rates, included bool) {
 	up, ok := x.rt.providers[provider]
 	switch {
 	case !ok:
@@ -32,7 +33,7 @@ func (x *exchange) rates(provider, model string) (rates *metrics.Rates, included
 	case up.config.Billing == "" && strings.HasPrefix(bearer(x.req.Auth.Authorization), claudeLogin):
 		return nil, true
 	}
-	return x.rt.rates(provider, model), false
+	return x.rt.rates(provider, model, billed), false
 }
 
 // claudeLogin is how the tokens of a Claude subscription begin.
@@ -41,12 +42,12 @@ const claudeLogin = "sk-ant-oat"
 // rates are what the configuration says that tokens cost, else what is usual.
 // They are looked up once for each model, but for models whose names clients
 // make up without end.
-func (rt *Runtime) rates(provider, model string) *metrics.Rates {
-	key := [2]string{provider, model}
+func (rt *Runtime) rates(provider, model, billed string) *metrics.Rates {
+	key := [3]string{provider, model, billed}
 	if known, ok := rt.priced.Load(key); ok {
 		return known.(*metrics.Rates)
 	}
-	rates := rt.lookUpRates(provider, model)
+	rates := rt.lookUpRates(provider, model, billed)
 	if rt.pricedModels.Add(1) <= maxPriced {
 		rt.priced.Store(key, rates)
 	}
@@ -56,13 +57,13 @@ func (rt *Runtime) rates(provider, model string) *metrics.Rates {
 // maxPriced bounds what is kept of prices.
 const maxPriced = 1000
 
-func (rt *Runtime) lookUpRates(provider, model string) *metrics.Rates {
+func (rt *Runtime) lookUpRates(provider, model, billed string) *metrics.Rates {
 	for i := range rt.Config.Models {
 		m := &rt.Config.Models[i]
 		if m.Provider == provider && (m.Name == model || m.Name == "") && m.Price != nil {
 			p := m.Price
 			rates := &metrics.Rates{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, CacheWrite1h: p.CacheWrite1h}
-			if usual := price.Of(model); usual != nil {
+			if usual := price.Of(billed); usual != nil {
 				rates.Search = usual.Search
 			}
 			return rates
@@ -72,7 +73,7 @@ func (rt *Runtime) lookUpRates(provider, model string) *metrics.Rates {
 	if !ok || up.config.Auth == config.AuthNone { // one's own server
 		return nil
 	}
-	return price.At(up.config.Endpoint, model)
+	return price.At(up.config.Endpoint, billed)
 }
 
 // charge books what an attempt has cost, and tells when a limit is near or reached.

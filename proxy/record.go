@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"anyproxy/config"
 	"anyproxy/metrics"
 	"anyproxy/providers"
 	"anyproxy/proxy/routing"
@@ -27,7 +28,10 @@ func (x *exchange) meter(p *routing.Attempt) *metrics.Attempt {
 		return nil
 	}
 	a := x.rec.Attempt(p.Provider, p.Model)
-	a.Price(x.rates(p.Provider, p.Model))
+	a.Price(x.rates(p.Provider, p.Model, p.Model))
+	if x.rt.providers[p.Provider].config.Type == config.OpenAI { // usage comes last there, or never
+		a.Expect(int64(x.query.Look().Need.Tokens))
+	}
 	return a
 }
 

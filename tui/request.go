@@ -106,12 +106,12 @@ func (m *model) requestFacts(q *metrics.RequestRecord) []spans {
 			figure("tok/s", rate(q.TPS), strong(plain)), figure("status", status(q.Status), style{})),
 	}
 	t := &q.Tokens
-	if in := t.Input + t.CacheRead + t.CacheWrite; in > 0 || t.Output > 0 {
+	if in := t.Prompt(); in > 0 || t.Output > 0 {
 		cache := ""
 		if t.CacheRead > 0 {
 			cache = percent(float64(t.CacheRead)/float64(in)) + " of in"
 		}
-		lines = append(lines, fact("tokens", figure("in", count(in), strong(plain)), figure("from cache", cache, fg(good)),
+		lines = append(lines, fact("tokens", figure("in", about(count(in), t.PromptEstimated), strong(plain)), figure("from cache", cache, fg(good)),
 			figure("to cache", tokens(t.CacheWrite, false), style{}), figure("for 1h", tokens(t.CacheWrite1h, false), style{}),
 			figure("out", tokens(t.Output, t.Estimated), strong(plain)), figure("thinking", tokens(t.Reasoning, false), style{}),
 			figure("web searches", tokens(t.Searches, false), style{})))
@@ -125,8 +125,8 @@ func (m *model) requestFacts(q *metrics.RequestRecord) []spans {
 // roughly marks a cost whose tokens are counted from bytes.
 func roughly(said string, attempts []metrics.AttemptRecord) string {
 	for i := range attempts {
-		if attempts[i].Tokens.Estimated && attempts[i].Cost > 0 {
-			return "~" + said
+		if a := &attempts[i]; a.Cost > 0 && (a.Tokens.Estimated || a.Tokens.PromptEstimated) {
+			return about(said, true)
 		}
 	}
 	return said
