@@ -108,6 +108,9 @@ func (q *Request) recordLocked(now time.Time) RequestRecord {
 		q.cur.fillLocked(last, now)
 	}
 	rec.TPS, rec.Tokens = last.TPS, last.Tokens
+	if q.cur != nil {
+		rec.charge(last)
+	}
 	if last.TTFT > 0 {
 		rec.TTFT = last.Start.Add(last.TTFT).Sub(rec.Time)
 	}
@@ -137,6 +140,9 @@ type Attempt struct {
 	perToken                float64       // bytes per token, as known at the start
 	credited                float64       // tokens that the provider's meter has got
 	usage                   Tokens
+	rates                   *Rates // nil = not known
+	included                bool
+	prompt                  int64 // about how many tokens were sent; 0 = not known
 	// reported is set once usage.Output is the upstream's count. What a
 	// message_start says of it is provisional, also when content came in the
 	// same read.
@@ -159,6 +165,24 @@ func (q *Request) Attempt(provider, model string) *Attempt {
 	q.cur = a
 	q.rec.gen.Add(1)
 	return a
+}
+
+// Price says what the attempt's tokens cost, nil = not known; included, that
+// they cost nothing: a subscription pays for them. It must be called before
+// there are any.
+func (a *Attempt) Price(rates *Rates, included bool) {
+	a.q.mu.Lock()
+	defer a.q.mu.Unlock()
+	a.rates, a.included = rates, included
+}
+
+// Expect says about how many tokens were sent. That counts where the upstream has
+// answered and not said it: some say it only at the end, and some never. It must
+// be called before there is an answer.
+func (a *Attempt) Expect(prompt int64) {
+	a.q.mu.Lock()
+	defer a.q.mu.Unlock()
+	a.prompt = prompt
 }
 
 // Progress is what one frame of an answer tells the meters.
@@ -286,10 +310,6 @@ type Result struct {
 	Outcome string // see AttemptRecord
 	Status  int    // the upstream's, 0 = none came
 	Reason  string // the failure in words
-	// Rates are what its tokens cost, nil = not known. Included says that they
-	// cost nothing: a subscription pays for them.
-	Rates    *Rates
-	Included bool
 }
 
 // Fail reports whether the outcome is held against the upstream.
@@ -307,16 +327,7 @@ func (a *Attempt) End(res Result) (AttemptRecord, Reading) {
 	a.fillLocked(rec, now)
 	reading := a.readingLocked(now)
 	rec.Outcome, rec.Status, rec.Reason = res.Outcome, res.Status, res.Reason
-	switch {
-	case res.Included:
-		rec.Included = rec.Tokens.Any()
-	case res.Rates != nil:
-		rec.Cost = res.Rates.Cost(rec.Tokens)
-	default:
-		rec.Unpriced = rec.Tokens.Any()
-	}
-	q.r.Cost += rec.Cost
-	q.r.Unpriced, q.r.Included = q.r.Unpriced || rec.Unpriced, rec.Included
+	q.r.charge(rec)
 	out := *rec
 	if q.cur == a {
 		q.cur = nil
@@ -368,5 +379,22 @@ func (a *Attempt) fillLocked(rec *AttemptRecord, now time.Time) {
 	if estimate := int64(float64(a.text) / a.perToken); !a.reported && estimate > rec.Tokens.Output {
 		rec.Tokens.Output, rec.Tokens.Estimated = estimate, true
 	}
+	if a.text > 0 && a.prompt > 0 && rec.Tokens.Prompt() == 0 {
+		rec.Tokens.Input, rec.Tokens.PromptEstimated = a.prompt, true
+	}
 	rec.TPS = a.readingLocked(now).Rate()
+	switch {
+	case a.included:
+		rec.Included = rec.Tokens.Any()
+	case a.rates != nil:
+		rec.Cost = a.rates.Cost(rec.Tokens)
+	default:
+		rec.Unpriced = rec.Tokens.Any()
+	}
+}
+
+// charge adds what an attempt costs.
+func (r *RequestRecord) charge(a *AttemptRecord) {
+	r.Cost += a.Cost
+	r.Unpriced, r.Included = r.Unpriced || a.Unpriced, a.Included
 }

@@ -89,6 +89,10 @@ type ProviderView struct {
 	// that; 0 = not known, and none.
 	Spent       float64 `json:"spent,omitempty"`
 	DailyBudget float64 `json:"daily_budget,omitempty"`
+	// Unpriced counts its attempts of today whose cost is not known, and so not in
+	// Spent; Included is set when a subscription pays for all that it does.
+	Unpriced int64 `json:"unpriced,omitempty"`
+	Included bool  `json:"included,omitempty"`
 
 	// What the choice knows of it. DecodeTPS, TTFT and Speed are those of the
 	// target that was measured last.
@@ -192,8 +196,12 @@ type Tokens struct {
 	// Reasoning the part of Output that was thinking; 0 where nobody has said.
 	CacheWrite1h int64 `json:"cache_write_1h,omitempty"`
 	Reasoning    int64 `json:"reasoning,omitempty"`
+	// Searches are what the provider's own tool has looked up in the web: it is paid apart.
+	Searches int64 `json:"web_searches,omitempty"`
 	// Estimated is true while Output is counted from bytes because the upstream has not reported it.
 	Estimated bool `json:"estimated,omitempty"`
+	// PromptEstimated is true while Input is what we count ourselves, for the same reason.
+	PromptEstimated bool `json:"prompt_estimated,omitempty"`
 }
 
 // Decision tells why a request went where it went: who could serve it, who was

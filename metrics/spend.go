@@ -13,7 +13,12 @@ type Spend struct {
 	PerHour    float64 `json:"per_hour,omitempty"` // at the pace of the last minutes
 	// LimitAt is when Limit is reached at that pace, zero when not today.
 	LimitAt time.Time `json:"limit_at,omitzero"`
-	Input   int64     `json:"input,omitempty"` // tokens today, those from caches included
-	Output  int64     `json:"output,omitempty"`
-	Cached  int64     `json:"cached,omitempty"` // of Input, read from caches
+	// ByMidnight is what Today comes to at that pace when the day ends.
+	ByMidnight float64 `json:"by_midnight,omitempty"`
+	// Unpriced counts the attempts of today whose cost is not known: it is missing
+	// in Today and Month.
+	Unpriced int64 `json:"unpriced,omitempty"`
+	Input    int64 `json:"input,omitempty"` // tokens today, those from caches included
+	Output   int64 `json:"output,omitempty"`
+	Cached   int64 `json:"cached,omitempty"` // of Input, read from caches
 }

@@ -71,6 +71,9 @@ type Stream struct {
 	// Degraded names what a conversion could not carry, e.g. "top_k"; empty on pass-through.
 	Degraded []string
 	Limits   Limits
+	// Billed is the model's name where the upstream has one of its own, whose price
+	// it has; "" = the name that was asked for.
+	Billed string
 	// Opaque is set when the model may think before its first content without
 	// anything of the format showing when: then neither the time to that nor the
 	// speed can be measured.
@@ -137,6 +140,8 @@ type Usage struct {
 	// CacheWrite1h is the part of CacheWrite that is kept for an hour, Reasoning
 	// that of Output that was thinking; 0 where the upstream does not say.
 	CacheWrite1h, Reasoning int64
+	// Searches are the web searches of the upstream's own tool, which cost apart.
+	Searches int64
 }
 
 // Limits is what an upstream says of its rate limits. The zero value says nothing.

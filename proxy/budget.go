@@ -21,8 +21,9 @@ func providerAccount(name string) string { return ledger.ProviderAccount(name) }
 func keyAccount(name string) string      { return ledger.KeyAccount(name) }
 
 // rates are what an attempt's tokens cost, nil = not known. included says that
-// they cost nothing: a subscription pays for them.
-func (x *exchange) rates(provider, model string) (rates *metrics.Rates, included bool) {
+// they cost nothing: a subscription pays for them. billed is the model's name at
+// the upstream.
+func (x *exchange) rates(provider, model, billed string) (rates *metrics.Rates, included bool) {
 	up, ok := x.rt.providers[provider]
 	switch {
 	case !ok:
@@ -32,7 +33,7 @@ func (x *exchange) rates(provider, model string) (rates *metrics.Rates, included
 	case up.config.Billing == "" && strings.HasPrefix(bearer(x.req.Auth.Authorization), claudeLogin):
 		return nil, true
 	}
-	return x.rt.rates(provider, model), false
+	return x.rt.rates(provider, model, billed), false
 }
 
 // claudeLogin is how the tokens of a Claude subscription begin.
@@ -41,12 +42,12 @@ const claudeLogin = "sk-ant-oat"
 // rates are what the configuration says that tokens cost, else what is usual.
 // They are looked up once for each model, but for models whose names clients
 // make up without end.
-func (rt *Runtime) rates(provider, model string) *metrics.Rates {
-	key := [2]string{provider, model}
+func (rt *Runtime) rates(provider, model, billed string) *metrics.Rates {
+	key := [3]string{provider, model, billed}
 	if known, ok := rt.priced.Load(key); ok {
 		return known.(*metrics.Rates)
 	}
-	rates := rt.lookUpRates(provider, model)
+	rates := rt.lookUpRates(provider, model, billed)
 	if rt.pricedModels.Add(1) <= maxPriced {
 		rt.priced.Store(key, rates)
 	}
@@ -56,18 +57,23 @@ func (rt *Runtime) rates(provider, model string) *metrics.Rates {
 // maxPriced bounds what is kept of prices.
 const maxPriced = 1000
 
-func (rt *Runtime) lookUpRates(provider, model string) *metrics.Rates {
+func (rt *Runtime) lookUpRates(provider, model, billed string) *metrics.Rates {
 	for i := range rt.Config.Models {
 		m := &rt.Config.Models[i]
 		if m.Provider == provider && (m.Name == model || m.Name == "") && m.Price != nil {
 			p := m.Price
-			return &metrics.Rates{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, CacheWrite1h: p.CacheWrite1h}
+			rates := &metrics.Rates{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, CacheWrite1h: p.CacheWrite1h}
+			if usual := price.Of(billed); usual != nil {
+				rates.Search = usual.Search
+			}
+			return rates
 		}
 	}
-	if up, ok := rt.providers[provider]; !ok || up.config.Auth == config.AuthNone { // one's own server
+	up, ok := rt.providers[provider]
+	if !ok || up.config.Auth == config.AuthNone { // one's own server
 		return nil
 	}
-	return price.Of(model)
+	return price.At(up.config.Endpoint, billed)
 }
 
 // charge books what an attempt has cost, and tells when a limit is near or reached.
@@ -80,10 +86,14 @@ func (x *exchange) charge(a *metrics.AttemptRecord) {
 		key = x.key.name
 	}
 	x.s.ledger.Count(a.Tokens)
+	accounts := ledger.Accounts(a.Provider, key)
+	if a.Unpriced {
+		x.s.ledger.CountUnpriced(accounts...)
+	}
 	if a.Cost == 0 {
 		return
 	}
-	x.s.ledger.Add(a.Cost, ledger.Accounts(a.Provider, key)...)
+	x.s.ledger.Add(a.Cost, accounts...)
 	alertAt := x.rt.Config.Budget.AlertAt
 	x.s.warnOfLimit(everybody, x.rt.Config.Budget.Daily, alertAt)
 	x.s.warnOfLimit(providerAccount(a.Provider), x.rt.providers[a.Provider].config.DailyBudget, alertAt)
@@ -99,6 +109,10 @@ func (s *Server) showSpend(rt *Runtime, snap *metrics.Snapshot) {
 	}
 	spend := &metrics.Spend{Today: s.ledger.Spent(everybody), Limit: rt.Config.Budget.Daily,
 		ResetsAt: snap.At.Add(s.ledger.UntilMidnight()), PerHour: s.ledger.PerHour(everybody), Month: s.ledger.Month(everybody)}
+	spend.Unpriced = s.ledger.Unpriced(everybody)
+	if spend.PerHour > 0 {
+		spend.ByMidnight = spend.Today + spend.PerHour*spend.ResetsAt.Sub(snap.At).Hours()
+	}
 	t := s.ledger.Tokens()
 	spend.Input, spend.Output, spend.Cached = t.Input+t.CacheRead+t.CacheWrite, t.Output, t.CacheRead
 	if left := spend.Limit - spend.Today; spend.PerHour > 0 && left > 0 {
@@ -110,9 +124,9 @@ func (s *Server) showSpend(rt *Runtime, snap *metrics.Snapshot) {
 	snap.Spend = spend
 	for i := range snap.Providers {
 		p := &snap.Providers[i]
-		p.Spent = s.ledger.Spent(providerAccount(p.Name))
+		p.Spent, p.Unpriced = s.ledger.Spent(providerAccount(p.Name)), s.ledger.Unpriced(providerAccount(p.Name))
 		if up, ok := rt.providers[p.Name]; ok {
-			p.DailyBudget = up.config.DailyBudget
+			p.DailyBudget, p.Included = up.config.DailyBudget, up.config.Billing == config.BillingSubscription
 		}
 	}
 }

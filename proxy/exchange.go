@@ -203,6 +203,9 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 		return err
 	}
 	a.stream = stream
+	if stream.Billed != "" && a.meter != nil {
+		a.meter.Price(x.rates(a.p.Provider, a.p.Model, stream.Billed))
+	}
 	if x.req.Endpoint != providers.CountTokens { // which has limits of its own
 		a.p.Limits(limitsOf(stream.Limits))
 	}

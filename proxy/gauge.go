@@ -18,7 +18,7 @@ func (a *answer) measure(stream bool) {
 		Generating: f.Generating, Hidden: f.Hidden, Quiet: f.Quiet, Opaque: a.stream.Opaque, Final: f.Kind == providers.End}
 	if u := f.Usage; u != nil {
 		m.Usage = &metrics.Tokens{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite,
-			CacheWrite1h: u.CacheWrite1h, Reasoning: u.Reasoning}
+			CacheWrite1h: u.CacheWrite1h, Reasoning: u.Reasoning, Searches: u.Searches}
 	}
 	if !stream && m.Final {
 		m.Began = a.p.Began(a.at)

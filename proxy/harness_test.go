@@ -19,6 +19,7 @@ import (
 	"anyproxy/config"
 	"anyproxy/internal/redact"
 	"anyproxy/metrics"
+	"anyproxy/metrics/ledger"
 	"anyproxy/providers"
 	"anyproxy/providers/anthropic"
 	"anyproxy/providers/credential"
@@ -74,6 +75,12 @@ type harness struct {
 // address and KEY_… for a key.
 func newHarness(t testing.TB, yaml string, ups map[string]*upstream) *harness {
 	t.Helper()
+	return newHarnessWith(t, yaml, ups, nil)
+}
+
+// newHarnessWith books what is spent in the given ledger.
+func newHarnessWith(t testing.TB, yaml string, ups map[string]*upstream, book *ledger.Ledger) *harness {
+	t.Helper()
 	for name, u := range ups {
 		yaml = strings.ReplaceAll(yaml, name+"_URL", u.URL)
 	}
@@ -98,10 +105,10 @@ func newHarness(t testing.TB, yaml string, ups map[string]*upstream) *harness {
 		w.Providers[p.Name] = a
 	}
 	for _, k := range c.APIKeys {
-		w.Keys = append(w.Keys, proxy.Key{Name: k.Name, Value: k.Key.Literal, Models: k.Models})
+		w.Keys = append(w.Keys, proxy.Key{Name: k.Name, Value: k.Key.Literal, Models: k.Models, DailyBudget: k.DailyBudget})
 	}
 	h := &harness{rec: metrics.New(time.Now), logs: &bytes.Buffer{}}
-	h.proxy = proxy.New(proxy.NewRuntime(w), proxy.Options{Recorder: h.rec, Redact: redact.New("upstream-secret"),
+	h.proxy = proxy.New(proxy.NewRuntime(w), proxy.Options{Recorder: h.rec, Ledger: book, Redact: redact.New("upstream-secret"),
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: h.logs}, nil)), Version: "test", Loopback: true})
 	h.Server = httptest.NewServer(h.proxy)
 	t.Cleanup(func() { http.DefaultClient.CloseIdleConnections(); h.Close() })

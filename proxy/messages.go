@@ -115,16 +115,38 @@ func (x *exchange) choose() (*routing.Route, *refusal) {
 	switch {
 	case route.Len() > 0:
 		return route, nil
-	case slices.ContainsFunc(route.Decision.Candidates, func(c metrics.Candidate) bool { return c.Skipped == skipHeld }):
-		return nil, &refusal{statusOverloaded, "every provider for this model is held by the operator", "60"}
 	case len(route.Decision.Candidates) > 0:
-		return nil, x.s.spentRefusal("the daily budget of every provider for this model is spent")
+		return nil, x.allLeftOut(route.Decision.Candidates)
 	case q.Provider != "":
 		return nil, refuse(http.StatusBadRequest,
 			fmt.Sprintf("x-anyproxy-provider: provider %s does not serve the model %s", quoted(q.Provider), quoted(q.Model)))
 	default:
 		return nil, refuse(http.StatusNotFound,
 			fmt.Sprintf("model: no provider serves %s; add a model with a matching name or alias", quoted(q.Model)))
+	}
+}
+
+// allLeftOut refuses what nobody may be asked for now: candidates are held by the
+// operator, or have spent their budgets.
+func (x *exchange) allLeftOut(candidates []metrics.Candidate) *refusal {
+	var held bool
+	var budgets []string
+	for i := range candidates {
+		name := candidates[i].Provider
+		switch budget := fmt.Sprintf("%s ($%.2f)", name, x.rt.providers[name].config.DailyBudget); {
+		case candidates[i].Skipped == skipHeld:
+			held = true
+		case !slices.Contains(budgets, budget):
+			budgets = append(budgets, budget)
+		}
+	}
+	switch {
+	case !held:
+		return x.s.spentRefusal("the daily budget of every provider for this model is spent: " + strings.Join(budgets, ", "))
+	case len(budgets) > 0:
+		return &refusal{statusOverloaded, "every provider for this model is held by the operator or has spent its daily budget", "60"}
+	default:
+		return &refusal{statusOverloaded, "every provider for this model is held by the operator", "60"}
 	}
 }
 

@@ -172,6 +172,9 @@ models: [{alias: "claude-*", provider: a, price: {input: 100000, output: 1000000
 	if s.Spend.ResetsAt.Before(s.At) {
 		t.Errorf("a day that ended: %+v", s.Spend)
 	}
+	if s.Spend.Unpriced != 0 || s.Providers[0].Unpriced != 0 || s.Providers[0].Included {
+		t.Errorf("%+v, %+v", s.Spend, s.Providers[0])
+	}
 	if s.Spend.Month != s.Spend.Today || s.Spend.Input != 34 || s.Spend.Cached != 10 || s.Spend.Output != 54 {
 		t.Errorf("%+v", s.Spend)
 	}
@@ -204,8 +207,8 @@ models: [{alias: "claude-*", name: `+tt.model+`, provider: a}]
 			if r.Included != tt.included || r.Unpriced != tt.unpriced || (r.Cost > 0) != costs || r.Decision.Attempts[0].Cost != r.Cost {
 				t.Errorf("$%v, included %v, unpriced %v", r.Cost, r.Included, r.Unpriced)
 			}
-			if s.Spend != nil && (s.Spend.Today > 0) != costs {
-				t.Errorf("spent $%v", s.Spend.Today)
+			if s.Spend != nil && ((s.Spend.Today > 0) != costs || (s.Spend.Unpriced == 1) != tt.unpriced || (s.Providers[0].Unpriced == 1) != tt.unpriced) {
+				t.Errorf("%+v, %+v", s.Spend, s.Providers[0])
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"anyproxy/config"
 	"anyproxy/metrics"
 	"anyproxy/providers"
 	"anyproxy/proxy/routing"
@@ -26,7 +27,12 @@ func (x *exchange) meter(p *routing.Attempt) *metrics.Attempt {
 	if x.rec == nil {
 		return nil
 	}
-	return x.rec.Attempt(p.Provider, p.Model)
+	a := x.rec.Attempt(p.Provider, p.Model)
+	a.Price(x.rates(p.Provider, p.Model, p.Model))
+	if x.rt.providers[p.Provider].config.Type == config.OpenAI { // usage comes last there, or never
+		a.Expect(int64(x.query.Look().Need.Tokens))
+	}
+	return a
 }
 
 // recordAttempt closes it and writes its line of the request log.
@@ -34,7 +40,6 @@ func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *provide
 	if a.meter == nil {
 		return metrics.AttemptRecord{}, metrics.Reading{}
 	}
-	out.Rates, out.Included = x.rates(a.p.Provider, a.p.Model)
 	attempt, reading := a.meter.End(out)
 	var header http.Header
 	var body []byte

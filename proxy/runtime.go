@@ -117,7 +117,7 @@ func (rt *Runtime) targets() []routing.Target {
 			MaxConcurrent: up.config.MaxConcurrent, Context: m.Context, Native: up.config.Type == config.Anthropic,
 			Lacks: routing.Needs{Images: without(m.Capabilities.Images), PDF: without(m.Capabilities.PDF),
 				Thinking: without(m.Capabilities.Thinking), Tools: without(m.Capabilities.Tools)},
-			Price: rt.blended(&m, up.config.Billing),
+			Price: rt.blended(m.Provider, up.config.Billing),
 		})
 	}
 	return out
@@ -130,17 +130,20 @@ func without(capability *bool) bool { return capability != nil && !*capability }
 // compared.
 const inputShare = 3
 
-// blended is what a token costs on the whole, nil when nobody has said.
-func (rt *Runtime) blended(m *config.Model, billing config.Billing) *float64 {
-	cost := 0.0
-	if billing != config.BillingSubscription { // which costs nothing per token
-		r := rt.rates(m.Provider, m.Name)
-		if r == nil {
-			return nil
+// blended gives what a token of a model costs on the whole, nil when nobody has
+// said.
+func (rt *Runtime) blended(provider string, billing config.Billing) func(model string) *float64 {
+	return func(model string) *float64 {
+		cost := 0.0
+		if billing != config.BillingSubscription { // which costs nothing per token
+			r := rt.rates(provider, model, model)
+			if r == nil {
+				return nil
+			}
+			cost = (inputShare*r.Input + r.Output) / (inputShare + 1)
 		}
-		cost = (inputShare*r.Input + r.Output) / (inputShare + 1)
+		return &cost
 	}
-	return &cost
 }
 
 func providerInfo(c *config.Config, p *config.Provider) metrics.ProviderInfo {

@@ -214,6 +214,11 @@ func request(id, model string, phase metrics.Phase, before, took time.Duration, 
 	if phase == metrics.PhaseOK || phase == metrics.PhaseStreaming {
 		r.Status = 200
 		r.Cost = float64(in)*3e-6 + float64(out)*15e-6
+		last := &r.Decision.Attempts[len(r.Decision.Attempts)-1]
+		if r.Unpriced = last.Provider == "local-ollama"; r.Unpriced {
+			r.Cost = 0
+		}
+		last.Cost, last.Unpriced = r.Cost, r.Unpriced
 	}
 	if phase == metrics.PhaseFailed {
 		r.Status, r.Error = 400, "provider anthropic answered 400: messages.3: tool_use ids were found without tool_result blocks"
@@ -234,13 +239,13 @@ func busyDay() metrics.Snapshot {
 		Listen: "127.0.0.1:8080", Config: "config.yaml", Generation: 7,
 		TPS: 301.2, InFlight: 7, OK: 1284, Failed: 9, Canceled: 3, Saved: 14, Watching: true, ConfigAt: ago(12 * time.Minute),
 		Spend: &metrics.Spend{Today: 12.74, Limit: 20, ResetsAt: noon.Add(9*time.Hour + 28*time.Minute), Month: 205.10, MonthLimit: 500,
-			PerHour: 2.10, LimitAt: noon.Add(3*time.Hour + 28*time.Minute), Input: 4_800_000, Output: 212_000, Cached: 3_408_000},
+			PerHour: 2.10, Unpriced: 21, LimitAt: noon.Add(3*time.Hour + 28*time.Minute), Input: 4_800_000, Output: 212_000, Cached: 3_408_000},
 		Providers: []metrics.ProviderView{
 			{Name: "anthropic", Type: "anthropic", Endpoint: "https://api.anthropic.com", Tier: 1, Spent: 8.41, State: metrics.StateReady, TPS: 191, History: history(0, 150, 0), TTFTp50: 820 * ms, TTFTp95: 1900 * ms, InFlight: 3, OK: 642, Failed: 2, Weight: 5, Share: 0.52},
 			{Name: "zai", Type: "anthropic", Endpoint: "https://api.z.ai/api/anthropic", Tier: 1, Spent: 0.62, State: metrics.StateCooling, RetryAt: noon.Add(18 * s), History: history(1, 70, 30), TTFTp50: 410 * ms, TTFTp95: 1100 * ms, OK: 318, Failed: 6, Weight: 3, Share: 0, LastError: "429 rate limited, retry after 30s: Number of request tokens has exceeded your per-minute rate limit", LastErrorAt: ago(s), DailyBudget: 5},
 			{Name: "openrouter", Type: "openai", Endpoint: "https://openrouter.ai/api/v1", Tier: 1, Spent: 2.13, State: metrics.StateReady, TPS: 61.8, History: history(2, 62, 0), TTFTp50: 1100 * ms, TTFTp95: 2600 * ms, InFlight: 2, OK: 207, Failed: 1, Weight: 3, Share: 0.31},
 			{Name: "bedrock-usw2", Type: "bedrock", Endpoint: "https://bedrock-runtime.us-west-2.amazonaws.com", Tier: 1, Spent: 1.58, State: metrics.StateReady, TPS: 38.4, History: history(3, 40, 0), TTFTp50: 1340 * ms, TTFTp95: 3200 * ms, InFlight: 1, OK: 96, Weight: 2, Share: 0.12},
-			{Name: "local-ollama", Type: "openai", Endpoint: "http://127.0.0.1:11434/v1", Tier: 1, Spent: 0, State: metrics.StateReady, TPS: 9.6, History: history(4, 22, 0), TTFTp50: 2950 * ms, TTFTp95: 6800 * ms, InFlight: 1, OK: 21, Weight: 1, Share: 0.05},
+			{Name: "local-ollama", Type: "openai", Endpoint: "http://127.0.0.1:11434/v1", Tier: 1, Spent: 0, State: metrics.StateReady, Unpriced: 21, TPS: 9.6, History: history(4, 22, 0), TTFTp50: 2950 * ms, TTFTp95: 6800 * ms, InFlight: 1, OK: 21, Weight: 1, Share: 0.05},
 		},
 		Requests: []metrics.RequestRecord{
 			request("r20", sonnet, metrics.PhaseStreaming, s, 6800*ms, 71.4, 18200, 512, z429, one("anthropic", run)),
@@ -428,6 +433,7 @@ func randomSnapshot(r *rand.Rand) metrics.Snapshot {
 		q := metrics.RequestRecord{
 			ID: fmt.Sprint(i), Time: s.At.Add(-dur()), Model: name(), Phase: phases[r.IntN(len(phases))], Duration: dur(),
 			TPS: r.Float64() * 1e5, Error: name(), Tokens: metrics.Tokens{Input: num(), Output: num(), Estimated: r.IntN(2) == 0},
+			Cost: r.Float64() * float64(num()), Unpriced: r.IntN(2) == 0, Included: r.IntN(2) == 0,
 		}
 		for range r.IntN(4) {
 			q.Decision.Attempts = append(q.Decision.Attempts, attempt(name(), outcomes[r.IntN(len(outcomes))], r.IntN(600), dur()))
@@ -436,7 +442,11 @@ func randomSnapshot(r *rand.Rand) metrics.Snapshot {
 	}
 	if r.IntN(3) == 0 {
 		s.Spend = &metrics.Spend{Today: r.Float64() * float64(num()), Limit: r.Float64() * 100, Month: r.Float64() * 1e6, PerHour: r.Float64(),
-			ResetsAt: s.At.Add(drift()), LimitAt: s.At.Add(drift()), Input: num(), Output: num(), Cached: num()}
+			ResetsAt: s.At.Add(drift()), LimitAt: s.At.Add(drift()), Input: num(), Output: num(), Cached: num(),
+			Unpriced: num(), ByMidnight: r.Float64() * float64(num())}
+		if r.IntN(2) == 0 {
+			s.Spend.LimitAt = time.Time{}
+		}
 	}
 	if r.IntN(3) == 0 {
 		s.Review = randomReview(r, name, s.At.Add(-dur()))

@@ -119,9 +119,34 @@ func TestLevelsStandEvenly(t *testing.T) {
 	}
 }
 
+func TestCostsInWords(t *testing.T) {
+	for _, tt := range []struct {
+		usd                float64
+		unpriced, included bool
+		one, several       string
+	}{
+		{0, false, false, "", ""},
+		{0.084, false, false, "$0.084", "$0.08"},
+		{12.5, false, false, "$12.50", "$12.50"},
+		{0, true, false, "?", "?"},
+		{0.00001, true, false, "?", "?"},
+		{0.084, true, false, "$0.084+", "$0.08+"},
+		{99.99, true, false, "$99.99+", "$99.99+"},
+		{205.1, true, false, "$205.10+", "$205+"},
+		{20_510, true, false, "$20.5k+", "$20.5k+"},
+		{0, false, true, "incl.", "incl."},
+		{0.5, false, true, "$0.500", "$0.50"}, // an attempt before it was not
+		{0, true, true, "?", "?"},
+	} {
+		if one, several := cost(tt.usd, tt.unpriced, tt.included), spent(tt.usd, tt.unpriced, tt.included); one != tt.one || several != tt.several {
+			t.Errorf("$%v, unpriced %v, included %v: %q and %q, want %q and %q", tt.usd, tt.unpriced, tt.included, one, several, tt.one, tt.several)
+		}
+	}
+}
+
 func TestNothingSpentIsNothing(t *testing.T) {
 	s := busyDay()
-	s.Spend.Today = 0
+	s.Spend.Today, s.Spend.Unpriced = 0, 0
 	if m := testModel(steady(s), 160, 45, trueColorEnv); !strings.Contains(text(m), "today $0.00 of $20.00") {
 		t.Errorf("the header says %q", strings.SplitN(text(m), "\n", 2)[0])
 	}

@@ -141,7 +141,7 @@ func (t *teller) figures() string {
 	text := fmt.Sprintf("%.0f tokens per second, %s running, %d ok, %d failed, %d saved by fallback",
 		s.TPS, plural(s.InFlight, "request"), s.OK, s.Failed, s.Saved)
 	if s.Spend != nil && s.Spend.Today > 0 {
-		text += ", today " + price(s.Spend.Today)
+		text += ", today " + cost(s.Spend.Today, s.Spend.Unpriced > 0, false)
 		if s.Spend.Limit > 0 {
 			text += " of " + dollars(s.Spend.Limit)
 		}

@@ -163,15 +163,21 @@ func (m *model) targetLines(p *metrics.ProviderView, w int) []spans {
 
 // providerMoney is what the provider has cost today, where that is known.
 func (m *model) providerMoney(p *metrics.ProviderView, w int) []spans {
-	if p.Spent == 0 && p.DailyBudget == 0 {
+	if p.Spent == 0 && p.DailyBudget == 0 && p.Unpriced == 0 && !p.Included {
 		return nil
 	}
-	pieces := spans{{orDash(dollars(p.Spent), m.theme.glyphs), strong(plain)}}
+	pieces := spans{{orDash(spent(p.Spent, p.Unpriced > 0, p.Included), m.theme.glyphs), strong(plain)}}
 	if p.DailyBudget > 0 {
 		share := p.Spent / p.DailyBudget
 		pieces = append(pieces, span{" of " + dollars(p.DailyBudget) + " ", fg(dim)})
 		pieces = append(pieces, m.bar(max(8, min(24, w-factWidth-30)), share, budgetRole(share))...)
 		pieces = append(pieces, span{" " + percent(share), style{}})
+	}
+	switch {
+	case p.Unpriced > 0:
+		pieces = append(pieces, span{"   " + plural(int(p.Unpriced), "attempt") + " of unknown price", fg(dim)})
+	case p.Included:
+		pieces = append(pieces, span{"   a subscription pays", fg(dim)})
 	}
 	return []spans{fact("today", pieces)}
 }

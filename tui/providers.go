@@ -164,7 +164,7 @@ func (m *model) paintProvider(in region, y, i int, cols []placed) {
 		case colPercent:
 			in.cell(3, y, c, m.share(i), style{})
 		case colToday:
-			in.cell(3, y, c, orDash(dollars(p.Spent), g), ifAny(p.Spent, style{}))
+			in.cell(3, y, c, orDash(spent(p.Spent, p.Unpriced > 0, p.Included), g), ifAny(p.Spent, style{}))
 		}
 	}
 }

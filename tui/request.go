@@ -106,16 +106,43 @@ func (m *model) requestFacts(q *metrics.RequestRecord) []spans {
 			figure("tok/s", rate(q.TPS), strong(plain)), figure("status", status(q.Status), style{})),
 	}
 	t := &q.Tokens
-	if in := t.Input + t.CacheRead + t.CacheWrite; in > 0 || t.Output > 0 {
+	if in := t.Prompt(); in > 0 || t.Output > 0 {
 		cache := ""
 		if t.CacheRead > 0 {
 			cache = percent(float64(t.CacheRead)/float64(in)) + " of in"
 		}
-		lines = append(lines, fact("tokens", figure("in", count(in), strong(plain)), figure("from cache", cache, fg(good)),
-			figure("to cache", tokens(t.CacheWrite, false), style{}), figure("out", tokens(t.Output, t.Estimated), strong(plain)),
-			figure("cost", cost(q.Cost, q.Unpriced, q.Included), strong(plain))))
+		lines = append(lines, fact("tokens", figure("in", about(count(in), t.PromptEstimated), strong(plain)), figure("from cache", cache, fg(good)),
+			figure("to cache", tokens(t.CacheWrite, false), style{}), figure("for 1h", tokens(t.CacheWrite1h, false), style{}),
+			figure("out", tokens(t.Output, t.Estimated), strong(plain)), figure("thinking", tokens(t.Reasoning, false), style{}),
+			figure("web searches", tokens(t.Searches, false), style{})))
+	}
+	if said := cost(q.Cost, q.Unpriced, q.Included); said != "" {
+		lines = append(lines, fact("cost", spans{{roughly(said, q.Decision.Attempts), strong(plain)}}, costNote(q)))
 	}
 	return lines
+}
+
+// roughly marks a cost whose tokens are counted from bytes.
+func roughly(said string, attempts []metrics.AttemptRecord) string {
+	for i := range attempts {
+		if a := &attempts[i]; a.Cost > 0 && (a.Tokens.Estimated || a.Tokens.PromptEstimated) {
+			return about(said, true)
+		}
+	}
+	return said
+}
+
+// costNote says what a cost is not.
+func costNote(q *metrics.RequestRecord) spans {
+	switch {
+	case q.Unpriced && q.Cost > 0:
+		return spans{{"at least: of a part no price is known", fg(dim)}}
+	case q.Unpriced:
+		return spans{{"no price is known", fg(dim)}}
+	case q.Included && q.Cost == 0:
+		return spans{{"a subscription pays", fg(dim)}}
+	}
+	return nil
 }
 
 func status(n int) string {
@@ -267,11 +294,11 @@ func (m *model) diary(q *metrics.RequestRecord, w int) []spans {
 		switch a.Outcome {
 		case "":
 		case metrics.OutcomeOK:
-			lines = append(lines, line(end, fmt.Sprintf("complete, %s tokens at %s tok/s", count(a.Tokens.Output), orDash(rate(a.TPS), m.theme.glyphs)), fg(good)))
+			lines = append(lines, line(end, fmt.Sprintf("complete, %s tokens at %s tok/s", count(a.Tokens.Output), orDash(rate(a.TPS), m.theme.glyphs))+billed(a), fg(good)))
 		case metrics.OutcomeCanceled:
-			lines = append(lines, line(end, "left by the client", fg(dim)))
+			lines = append(lines, line(end, "left by the client"+billed(a), fg(dim)))
 		default:
-			lines = append(lines, line(end, failedWords(a), fg(bad)))
+			lines = append(lines, line(end, failedWords(a)+billed(a), fg(bad)))
 			if a.Reason != "" {
 				for _, piece := range wrapText(a.Reason, max(10, w-14)) {
 					lines = append(lines, spans{{strings.Repeat(" ", 14), style{}}, {piece, fg(dim)}})
@@ -280,6 +307,14 @@ func (m *model) diary(q *metrics.RequestRecord, w int) []spans {
 		}
 	}
 	return lines
+}
+
+// billed is what an attempt has cost, behind what became of it.
+func billed(a *metrics.AttemptRecord) string {
+	if a.Cost == 0 {
+		return ""
+	}
+	return ", " + roughly(price(a.Cost), []metrics.AttemptRecord{*a})
 }
 
 // providerIndex is the place of a provider in the configuration, -1 for one

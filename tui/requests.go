@@ -145,8 +145,8 @@ func (m *model) paintRequest(in region, x, y int, r *metrics.RequestRecord, i in
 		case colSpeed:
 			in.cell(x, y, c, orDash(rate(r.TPS), g), ifAny(r.TPS, strong(body.fg)))
 		case colIn:
-			n := r.Tokens.Input + r.Tokens.CacheRead + r.Tokens.CacheWrite
-			in.cell(x, y, c, orDash(tokens(n, false), g), ifAny(n, quiet))
+			n := r.Tokens.Prompt()
+			in.cell(x, y, c, orDash(tokens(n, r.Tokens.PromptEstimated), g), ifAny(n, quiet))
 		case colOut:
 			in.cell(x, y, c, orDash(tokens(r.Tokens.Output, r.Tokens.Estimated), g), ifAny(r.Tokens.Output, body))
 		case colTook:
@@ -171,13 +171,18 @@ func (m *model) requestSign(r *metrics.RequestRecord, i int) mark {
 
 // tokens is a number of tokens, with a tilde while it is estimated; "" for none.
 func tokens(n int64, estimated bool) string {
-	switch {
-	case n <= 0:
+	if n <= 0 {
 		return ""
-	case estimated:
-		return "~" + short(n)
 	}
-	return short(n)
+	return about(short(n), estimated)
+}
+
+// about marks a figure that is estimated.
+func about(figure string, estimated bool) string {
+	if estimated {
+		return "~" + figure
+	}
+	return figure
 }
 
 // route tells the attempts of a request within w columns: with how long each

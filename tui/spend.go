@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+
+	"anyproxy/metrics"
 )
 
 // dollars is an amount with cents; "" for none.
@@ -31,11 +33,11 @@ func price(v float64) string {
 	return dollars(v)
 }
 
-// cost is what a request costs: with a plus where of a part of it that is not
-// known, and in words where a subscription pays.
+// cost is what a request costs: with a plus where that of a part is not known,
+// and in words where a subscription pays.
 func cost(usd float64, unpriced, included bool) string {
 	switch {
-	case unpriced && usd > 0:
+	case unpriced && usd >= 0.0005:
 		return price(usd) + "+"
 	case unpriced:
 		return "?"
@@ -43,6 +45,20 @@ func cost(usd float64, unpriced, included bool) string {
 		return "incl."
 	}
 	return price(usd)
+}
+
+// spent is what several requests have cost, in the same manner. With a plus it
+// is no wider than without.
+func spent(usd float64, unpriced, included bool) string {
+	switch {
+	case unpriced && usd >= 100:
+		return "$" + short(int64(usd)) + "+"
+	case unpriced && usd >= 0.005:
+		return dollars(usd) + "+"
+	case unpriced || usd == 0:
+		return cost(0, unpriced, included)
+	}
+	return dollars(usd)
 }
 
 // budgetRole is the colour of a budget's bar by how much of it is gone.
@@ -71,22 +87,15 @@ func (m *model) paintSpend(r region) {
 		in = in.sub(1, 0, in.w-2, in.h)
 	}
 	y := 0
-	m.paintBudget(in, &y, "today", s.Today, s.Limit)
+	m.paintBudget(in, &y, "today", s, s.Today, s.Limit)
 	if s.Month > 0 {
-		m.paintBudget(in, &y, "this month", s.Month, s.MonthLimit)
+		m.paintBudget(in, &y, "this month", s, s.Month, s.MonthLimit)
 	}
 	if in.h > y+3 {
 		y++
 	}
 	if s.PerHour > 0 {
-		line := spans{{"burn rate ", fg(dim)}, {dollars(s.PerHour) + "/h", strong(plain)}}
-		if !s.LimitAt.IsZero() {
-			line = append(line, span{"   limit reached at ", fg(dim)}, span{s.LimitAt.In(m.zone).Format("15:04"), strong(warn)})
-			if pace := (span{" at this pace", fg(dim)}); line.width()+width(pace.text) <= in.w {
-				line = append(line, pace)
-			}
-		}
-		in.spans(0, y, in.w, line)
+		in.spans(0, y, in.w, m.pace(s, in.w))
 		y++
 	}
 	if s.Input+s.Output > 0 {
@@ -95,11 +104,32 @@ func (m *model) paintSpend(r region) {
 			line = append(line, span{"  " + percent(float64(s.Cached)/float64(s.Input)), fg(good)}, span{" from cache", fg(dim)})
 		}
 		in.spans(0, y, in.w, line)
+		y++
+	}
+	if s.Unpriced > 0 {
+		in.spans(0, y, in.w, spans{{"without ", fg(dim)}, {plural(int(s.Unpriced), "attempt"), fg(warn)}, {" of unknown price", fg(dim)}})
 	}
 }
 
+// pace is how fast money goes, and what comes of it today.
+func (m *model) pace(s *metrics.Spend, w int) spans {
+	line := spans{{"burn rate ", fg(dim)}, {dollars(s.PerHour) + "/h", strong(plain)}}
+	switch {
+	case !s.LimitAt.IsZero():
+		line = append(line, span{"   limit reached at ", fg(dim)}, span{s.LimitAt.In(m.zone).Format("15:04"), strong(warn)})
+	case s.ByMidnight > 0:
+		line = append(line, span{"   ", style{}}, span{dollars(s.ByMidnight), strong(plain)}, span{" by midnight", fg(dim)})
+	default:
+		return line
+	}
+	if more := (span{" at this pace", fg(dim)}); line.width()+width(more.text) <= w {
+		line = append(line, more)
+	}
+	return line
+}
+
 // paintBudget is one line: what for, a bar where there is a limit, the amount.
-func (m *model) paintBudget(in region, y *int, label string, amount, limit float64) {
+func (m *model) paintBudget(in region, y *int, label string, s *metrics.Spend, amount, limit float64) {
 	const labels, amounts, limits = 11, 10, 15
 	in.text(0, *y, label, style{})
 	x := labels
@@ -110,17 +140,17 @@ func (m *model) paintBudget(in region, y *int, label string, amount, limit float
 		x += bar
 		in.right(in.w, *y, tail, fg(dim))
 	}
-	in.right(x+amounts, *y, orDash(dollars(amount), m.theme.glyphs), strong(plain))
+	in.right(x+amounts, *y, orDash(spent(amount, s.Unpriced > 0, false), m.theme.glyphs), strong(plain))
 	*y++
 }
 
 // money is the right end of the header: today's spend and its bar.
 func (m *model) money(room int) spans {
 	s := m.shown.Spend
-	if s == nil || s.Today == 0 && s.Limit == 0 {
+	if s == nil || s.Today == 0 && s.Limit == 0 && s.Unpriced == 0 {
 		return nil
 	}
-	line := spans{{"today ", fg(dim)}, {cmp.Or(price(s.Today), "$0.00"), strong(plain)}}
+	line := spans{{"today ", fg(dim)}, {cmp.Or(cost(s.Today, s.Unpriced > 0, false), "$0.00"), strong(plain)}}
 	if s.Limit <= 0 {
 		return line
 	}

@@ -369,7 +369,7 @@ func usualPrice(m config.Model, p *config.Provider) bool {
 		return false
 	}
 	if m.Name != "" {
-		return price.Of(m.Name) != nil
+		return price.At(p.Endpoint, m.Name) != nil
 	}
 	return !slices.ContainsFunc(m.Alias, func(a string) bool { return !strings.HasPrefix(a, "claude") })
 }

@@ -101,15 +101,17 @@ func TestRows(t *testing.T) {
 		time.Sleep(time.Second)
 		q := b.Begin(metrics.RequestRecord{ID: "req_1", Method: "POST", Path: "/v1/messages", Model: "claude-sk-secret", Session: "s", Key: "ci", Stream: true})
 		a := q.Attempt("plan", "glm")
+		a.Price(nil, true)
 		time.Sleep(1500 * time.Millisecond)
 		a.Progress(metrics.Progress{At: time.Now(), Usage: &metrics.Tokens{Input: 7}})
-		a.End(metrics.Result{Outcome: "overloaded", Status: 529, Reason: "the words of an upstream", Included: true})
+		a.End(metrics.Result{Outcome: "overloaded", Status: 529, Reason: "the words of an upstream"})
 		a = q.Attempt("b", "claude")
+		a.Price(&metrics.Rates{}, false)
 		time.Sleep(250 * time.Millisecond)
 		a.Progress(metrics.Progress{At: time.Now(), Content: true, Generating: true, Text: 4})
 		time.Sleep(250 * time.Millisecond)
 		a.Progress(metrics.Progress{At: time.Now(), Final: true, Usage: &metrics.Tokens{Input: 1, Output: 2, CacheRead: 3, CacheWrite: 9, CacheWrite1h: 4, Reasoning: 1}})
-		a.End(metrics.Result{Outcome: metrics.OutcomeOK, Status: 200, Rates: &metrics.Rates{}})
+		a.End(metrics.Result{Outcome: metrics.OutcomeOK, Status: 200})
 		q.Commit(200)
 		q.End(metrics.PhaseOK, 200, "")
 		b.Event(metrics.Event{Kind: metrics.EventCredential, Provider: "b", Text: "the words of an upstream"})
@@ -190,6 +192,21 @@ func TestSpendGoesOnAfterARestart(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestWhatIsNotKnownGoesOnAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	b := opened(t, dir, atNoon, Options{KeepDays: 30})
+	r := metrics.RequestRecord{ID: "req_1"}
+	b.journal.AttemptEnded(&r, 1, &metrics.AttemptRecord{Provider: "a", Model: "m", Start: noon, Outcome: metrics.OutcomeOK, Unpriced: true})
+	b.attempt("a", "", 0.25)
+	b.close(t)
+	after := opened(t, dir, atNoon, Options{KeepDays: 30})
+	defer after.close(t)
+	l := after.accounts
+	if l.Unpriced(Everybody) != 1 || l.Unpriced(ProviderAccount("a")) != 1 || l.Spent(Everybody) != 0.25 {
+		t.Errorf("%d and %d unpriced, $%v", l.Unpriced(Everybody), l.Unpriced(ProviderAccount("a")), l.Spent(Everybody))
+	}
 }
 
 // TestMidnightOfRows: a row stands in the file of the day of its end, where the

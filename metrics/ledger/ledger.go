@@ -34,8 +34,10 @@ type Ledger struct {
 	month  time.Time          // its first midnight
 	soFar  map[string]float64 // spent this month
 	tokens metrics.Tokens     // of today
-	told   map[string]float64 // the highest share of a limit that Crossed has told of
-	paces  map[string]pace    // goes on over midnight
+	// unknown counts today's attempts whose cost is not known, by account.
+	unknown map[string]int64
+	told    map[string]float64 // the highest share of a limit that Crossed has told of
+	paces   map[string]pace    // goes on over midnight
 }
 
 // pace is a sum of spend that fades with paceTau.
@@ -88,12 +90,17 @@ func Accounts(provider, key string) []string {
 
 // New returns an empty Ledger on the given wall clock.
 func New(now func() time.Time) *Ledger {
-	return &Ledger{now: now, spent: map[string]float64{}, soFar: map[string]float64{}, told: map[string]float64{}, paces: map[string]pace{}}
+	return &Ledger{now: now, spent: map[string]float64{}, soFar: map[string]float64{}, unknown: map[string]int64{}, told: map[string]float64{}, paces: map[string]pace{}}
 }
 
+// midnight is the beginning of t's day.
 func midnight(t time.Time) time.Time {
 	y, m, d := t.Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, t.Location())
+	begin := time.Date(y, m, d, 0, 0, 0, 0, t.Location())
+	if begin.Day() != d { // clocks skip it: the day begins where they go on
+		_, begin = begin.ZoneBounds()
+	}
+	return begin
 }
 
 // todayLocked forgets what was before today.
@@ -102,8 +109,9 @@ func (l *Ledger) todayLocked() {
 		l.day = today
 		clear(l.spent)
 		clear(l.told)
+		clear(l.unknown)
 		l.tokens = metrics.Tokens{}
-		if first := today.AddDate(0, 0, 1-today.Day()); !first.Equal(l.month) {
+		if first := midnight(time.Date(today.Year(), today.Month(), 1, 12, 0, 0, 0, today.Location())); !first.Equal(l.month) {
 			l.month = first
 			clear(l.soFar)
 		}
@@ -122,7 +130,10 @@ func (l *Ledger) goOn(today *sum) {
 	for account, p := range today.paces {
 		l.paces[account] = p
 	}
-	for _, t := range today.groups {
+	for at, t := range today.groups {
+		for _, a := range Accounts(at.Provider, at.Key) {
+			l.unknown[a] += t.Unpriced
+		}
 		l.countLocked(metrics.Tokens{Input: t.Input, Output: t.Output, CacheRead: t.CacheRead, CacheWrite: t.CacheWrite})
 	}
 }
@@ -156,6 +167,25 @@ func (l *Ledger) countLocked(t metrics.Tokens) {
 	l.tokens.Output += t.Output
 	l.tokens.CacheRead += t.CacheRead
 	l.tokens.CacheWrite += t.CacheWrite
+}
+
+// CountUnpriced notes on each of the accounts an attempt whose cost is not known.
+func (l *Ledger) CountUnpriced(accounts ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.todayLocked()
+	for _, a := range accounts {
+		l.unknown[a]++
+	}
+}
+
+// Unpriced is how many attempts of today are missing in what the account has
+// spent, because their cost is not known.
+func (l *Ledger) Unpriced(account string) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.todayLocked()
+	return l.unknown[account]
 }
 
 // Tokens are today's.

@@ -64,6 +64,48 @@ func TestMidnightWhenClocksChange(t *testing.T) {
 	}
 }
 
+// In some places clocks change at midnight: then a day begins at one o'clock, or
+// has two midnights.
+func TestDaysWithoutMidnight(t *testing.T) {
+	for _, tt := range []struct {
+		zone, now string // local, with its offset
+		want      time.Duration
+	}{
+		{"America/Havana", "2026-03-07T22:00:00-05:00", 2 * time.Hour}, // 0 o'clock is skipped
+		{"America/Havana", "2026-03-07T23:30:00-05:00", 30 * time.Minute},
+		{"America/Havana", "2026-03-08T01:00:00-04:00", 23 * time.Hour},
+		{"America/Havana", "2026-10-31T23:00:00-04:00", time.Hour}, // 0 o'clock comes twice
+		{"America/Havana", "2026-11-01T00:30:00-04:00", 24*time.Hour + 30*time.Minute},
+		{"America/Havana", "2026-11-01T00:30:00-05:00", 23*time.Hour + 30*time.Minute},
+		{"America/Santiago", "2026-09-05T23:59:00-04:00", time.Minute},
+		{"Africa/Cairo", "2026-04-23T23:00:00+02:00", time.Hour},
+		{"Africa/Cairo", "2026-10-29T23:30:00+03:00", 90 * time.Minute}, // 23 o'clock comes twice
+		{"Australia/Lord_Howe", "2026-04-05T00:00:00+11:00", 24*time.Hour + 30*time.Minute},
+	} {
+		zone, err := time.LoadLocation(tt.zone)
+		if err != nil {
+			t.Skip("no time zones here")
+		}
+		now, err := time.Parse(time.RFC3339, tt.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now = now.In(zone)
+		l := New(func() time.Time { return now })
+		if got := l.UntilMidnight(); got != tt.want {
+			t.Errorf("%s in %s: %v until midnight, want %v", tt.now, tt.zone, got, tt.want)
+		}
+		l.Add(1, "a")
+		month := now.Month()
+		if now = now.Add(tt.want - time.Second); l.Spent("a") != 1 || l.Month("a") != 1 {
+			t.Errorf("%s in %s: the day ends too early", tt.now, tt.zone)
+		}
+		if now = now.Add(time.Second); l.Spent("a") != 0 || l.Month("a") != 0 != (now.Month() == month) {
+			t.Errorf("%s in %s: the day does not end, or the month does: $%v", tt.now, tt.zone, l.Month("a"))
+		}
+	}
+}
+
 func TestPace(t *testing.T) {
 	now := time.Date(2026, 3, 14, 23, 0, 0, 0, time.UTC)
 	l := New(func() time.Time { return now })
@@ -96,5 +138,18 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 	if l.Spent("a") != 50 {
 		t.Errorf("spent %v", l.Spent("a"))
+	}
+}
+
+func TestWhatIsNotKnownIsCounted(t *testing.T) {
+	now := time.Date(2026, 3, 14, 23, 0, 0, 0, time.UTC)
+	l := New(func() time.Time { return now })
+	l.CountUnpriced(Accounts("a", "ci")...)
+	l.CountUnpriced(Accounts("a", "")...)
+	if l.Unpriced(Everybody) != 2 || l.Unpriced(KeyAccount("ci")) != 1 || l.Unpriced(ProviderAccount("b")) != 0 {
+		t.Errorf("%d, %d, %d", l.Unpriced(Everybody), l.Unpriced(KeyAccount("ci")), l.Unpriced(ProviderAccount("b")))
+	}
+	if now = now.Add(time.Hour); l.Unpriced(Everybody) != 0 {
+		t.Errorf("the next day begins with %d", l.Unpriced(Everybody))
 	}
 }

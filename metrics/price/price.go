@@ -1,7 +1,7 @@
 // Package price knows what the tokens of usual models cost, in dollars per
-// million: the list prices of those who make them, as of Checked. What is agreed
-// with anybody, discounts of batches and fees of tools are not in it; models
-// that several sell at prices of their own are not either.
+// million: the list prices of those who make them, as of Checked, and of single
+// sellers where several have prices of their own. What is agreed with anybody,
+// and discounts of batches, are not in it.
 package price
 
 import (
@@ -14,9 +14,9 @@ import (
 // Checked is the day on which the table was last held against its sources.
 const Checked = "2026-11-26"
 
-// Of returns what a model costs, by the longest beginning of its name that is in
-// the table; nil = not known. The name may be written as Bedrock, OpenRouter or
-// Vertex AI do.
+// Of returns what a model costs at whom the table has the price of, by the longest
+// beginning of its name that is there; nil = not known. The name may be written as
+// Bedrock, OpenRouter or Vertex AI do.
 func Of(model string) *metrics.Rates {
 	begin, e := find(model)
 	if e != nil && regional(model, begin) {
@@ -48,7 +48,7 @@ func ends(rest string) bool { return version.MatchString(rest) }
 
 var (
 	// version is a date, a snapshot, "latest", a size of the window.
-	version = regexp.MustCompile(`^(-\d{4}-?\d{2}-?\d{2}|-\d{4}|-latest|-0|-preview(-.*)?|-exp|-v\d+(:\d+)?|:\d+|\[1m\]|-codex(-max|-mini)?|-chat(-latest)?|-fast)*$`)
+	version = regexp.MustCompile(`^(-\d{4}-?\d{2}-?\d{2}|-\d{4}|-latest|-0|-preview(-\d{2}-\d{2,4})?|-exp|-v\d+(:\d+)?|:\d+|\[1m\]|-codex(-max)?|-chat(-latest)?)*$`)
 	// vendor is what stands before a model's own name.
 	vendor = regexp.MustCompile(`^(models/|publishers/[^/]+/models/|(us|eu|apac|jp|au|ca|us-gov|global)\.)?(anthropic[./]|openai/|google/|x-ai/|xai/|deepseek/|moonshotai/)?`)
 	// arn is a Bedrock model or profile of the region's or the world's.

@@ -179,7 +179,7 @@ func (c *call) accept(res *http.Response) (*providers.Stream, error) {
 		return nil, c.refused(err, said)
 	}
 	c.p.learnt.proven(c.model, c.plan)
-	s.Degraded = c.degraded
+	s.Degraded, s.Billed = c.degraded, c.model
 	if unpacked != nil {
 		s.Frames = &metered{Frames: s.Frames, events: unpacked, call: c}
 	} else {

@@ -278,21 +278,25 @@ func (f *facts) tokens(o *jsonscan.Object, data []byte, depth int) {
 		case "cache_creation_input_tokens":
 			f.usage.CacheWrite = count(u.Raw())
 		case "cache_creation":
-			f.usage.CacheWrite1h = hourly(&u, depth)
+			f.usage.CacheWrite1h = within(&u, "ephemeral_1h_input_tokens", depth)
+		case "server_tool_use":
+			f.usage.Searches = within(&u, "web_search_requests", depth)
 		}
 	}
 	skip(o, &u)
 }
 
-// hourly reads how much of what was written to a cache is kept for an hour
-// (docs.anthropic.com/en/docs/build-with-claude/prompt-caching, "1-hour cache duration").
-func hourly(u *jsonscan.Object, depth int) (n int64) {
+// within reads a count inside a member of usage: what of the written cache is
+// kept for an hour (docs.anthropic.com/en/docs/build-with-claude/prompt-caching,
+// "1-hour cache duration"), and the searches of the server's tool
+// (…/tool-use/web-search-tool, "Usage and pricing").
+func within(u *jsonscan.Object, key string, depth int) (n int64) {
 	if !u.Finish() || u.Raw()[0] != '{' {
 		return 0
 	}
 	o, err := jsonscan.OpenObject(u.Raw(), 0, depth)
 	for err == nil && o.Next() {
-		if string(name(o.Key)) == "ephemeral_1h_input_tokens" {
+		if string(name(o.Key)) == key {
 			n = count(o.Raw())
 		}
 	}
@@ -307,6 +311,7 @@ func (f *facts) addTo(total *providers.Usage) {
 	total.CacheRead = max(total.CacheRead, f.usage.CacheRead)
 	total.CacheWrite = max(total.CacheWrite, f.usage.CacheWrite)
 	total.CacheWrite1h = max(total.CacheWrite1h, f.usage.CacheWrite1h)
+	total.Searches = max(total.Searches, f.usage.Searches)
 }
 
 // skip spares the outer iterator what the inner one has checked to its end.

@@ -77,10 +77,14 @@ func FuzzInspectWhole(f *testing.F) {
 	})
 }
 
-// What is kept for an hour costs more than what is kept for five minutes.
-func TestCacheOfAnHour(t *testing.T) {
+// What is kept for an hour costs more than what is kept for five minutes, and a
+// web search costs apart.
+func TestUsageWithin(t *testing.T) {
 	for in, want := range map[string]providers.Usage{
 		`{"input_tokens":1,"cache_creation_input_tokens":20,"cache_creation":{"ephemeral_5m_input_tokens":5,"ephemeral_1h_input_tokens":15},"output_tokens":2}`: {Input: 1, Output: 2, CacheWrite: 20, CacheWrite1h: 15},
+		`{"output_tokens":2,"server_tool_use":{"web_search_requests":3,"web_fetch_requests":4}}`:                                                                {Output: 2, Searches: 3},
+		`{"server_tool_use":null,"output_tokens":2}`:                             {Output: 2},
+		`{"server_tool_use":{"web_search_requests":-1},"output_tokens":2}`:       {Output: 2},
 		`{"cache_creation":null,"output_tokens":2}`:                              {Output: 2},
 		`{"cache_creation":{"ephemeral_1h_input_tokens":-3},"output_tokens":2}`:  {Output: 2},
 		`{"cache_creation":[{"ephemeral_1h_input_tokens":3}],"output_tokens":2}`: {Output: 2},

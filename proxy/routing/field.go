@@ -57,12 +57,13 @@ type field struct {
 	common  common
 }
 
-// entry is one candidate. Its first three fields never change; the field's mutex
+// entry is one candidate. Its first four fields never change; the field's mutex
 // guards the others.
 type entry struct {
 	*Target
 	model    string // the upstream's name for the asked model
 	upstream *upstream
+	price    *float64 // nil = not known
 
 	// Computed by refresh:
 	phase      phase
@@ -175,8 +176,8 @@ func (f *field) weigh(e *entry, priceExponent float64) {
 				e.others = max(e.others, o.est.speed)
 			}
 		}
-		if o.Price != nil {
-			cheapest, dearest = min(cheapest, *o.Price), max(dearest, *o.Price)
+		if o.price != nil {
+			cheapest, dearest = min(cheapest, *o.price), max(dearest, *o.price)
 		}
 	}
 	if best == 0 {
@@ -188,9 +189,9 @@ func (f *field) weigh(e *entry, priceExponent float64) {
 		e.factors.Slow = slowWeight
 	}
 	e.factors.Price = 1
-	if e.Price != nil && priceExponent > 0 && dearest > 0 {
+	if e.price != nil && priceExponent > 0 && dearest > 0 {
 		floor := freePrice * dearest
-		e.factors.Price = math.Pow(max(cheapest, floor)/max(*e.Price, floor), priceExponent)
+		e.factors.Price = math.Pow(max(cheapest, floor)/max(*e.price, floor), priceExponent)
 	}
 	e.base = e.Weight * e.factors.Speed * e.factors.Price * e.factors.Return * e.factors.Slow
 }

@@ -197,7 +197,7 @@ func TestReturnWaitsForTheWholeProvider(t *testing.T) {
 func TestOfferedAsIdleOnce(t *testing.T) {
 	cheap, dear := 1.0, 10.0
 	a, b := target("a", "", "m"), target("b", "", "m")
-	a.Price, b.Price = &cheap, &dear
+	a.Price, b.Price = func(string) *float64 { return &cheap }, func(string) *float64 { return &dear }
 	r, clk := newRouter(a, b)
 	r.o.PriceExponent = 2
 	share := func() float64 {

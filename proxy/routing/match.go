@@ -14,8 +14,9 @@ type Target struct {
 	Context       int      // tokens; 0 = not known
 	Lacks         Needs    // what it is configured not to have
 	Native        bool     // it takes requests as they are, without conversion
-	// Price of a token, in any unit; nil = not known. 0 = it costs nothing.
-	Price *float64
+	// Price of a token of an upstream's model, in any unit; nil = not known. 0 = it
+	// costs nothing. A nil Price knows of none.
+	Price func(model string) *float64
 }
 
 // Needs is what a request asks of a target.

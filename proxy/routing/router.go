@@ -96,6 +96,9 @@ func (r *Router) newField(asked string, now time.Time) *field {
 		model := t.upstreamModel(asked)
 		key := upstreamKey{accountKey{t.Provider, t.Endpoint}, model}
 		f.entries[i] = entry{Target: t, model: model, upstream: r.state.upstream(key, now)}
+		if t.Price != nil {
+			f.entries[i].price = t.Price(model)
+		}
 	}
 	return f
 }

@@ -257,7 +257,7 @@ func TestCheaperIsPreferredWhenAskedFor(t *testing.T) {
 		r, _ := newRouter(target("a", "", "m"), target("b", "", "m"), target("c", "", "m"))
 		r.o.PriceExponent = c.exponent
 		for i := range c.prices {
-			r.targets[i].Price = c.prices[i]
+			r.targets[i].Price = func(string) *float64 { return c.prices[i] }
 		}
 		for _, got := range r.Route(Query{Model: "m"}).Decision.Candidates {
 			if want := c.want[got.Provider[0]-'a']; got.Factors.Price != want {
