@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
 	"anyproxy/internal/simulator"
@@ -35,9 +36,24 @@ func TestMain(m *testing.M) {
 	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", "testdata/aws-credentials")
 	os.Setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1") // nobody answers
+	testscript.Main(leakless{m}, scriptPrograms)
+}
+
+// leakless are tests that leave no goroutine behind.
+type leakless struct{ m *testing.M }
+
+func (l leakless) Run() int {
+	code := l.m.Run()
+	if code != 0 {
+		return code
+	}
 	// The signal package's own goroutine stays for the life of the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.signal_recv"), goleak.IgnoreTopFunction("os/signal.loop"),
-		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+	if err := goleak.Find(goleak.IgnoreTopFunction("os/signal.signal_recv"), goleak.IgnoreTopFunction("os/signal.loop"),
+		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")); err != nil {
+		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
+		return 1
+	}
+	return 0
 }
 
 // safeBuffer can be read while it is written.
