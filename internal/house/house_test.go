@@ -32,7 +32,8 @@ type arrow struct {
 // modules stay at the edge. A package that is not here has no place yet.
 var arrows = []arrow{
 	{from: ".", ours: []string{"internal/cli", "internal/noprobe"}},
-	{from: "internal/cli", ours: []string{"**"}, modules: []string{tea, xterm, ansi, "github.com/muesli/cancelreader", "github.com/gofrs/flock"}},
+	{from: "internal/cli", ours: []string{"**"}, modules: []string{tea, xterm, ansi, "github.com/muesli/cancelreader", "github.com/gofrs/flock"},
+		tests: []string{"github.com/rogpeppe/go-internal/testscript"}},
 	{from: "internal/bench", ours: []string{"**"}}, // a program of its own, beside main
 	{from: "internal/logging", ours: []string{"internal/redact", "metrics"}},
 	{from: "internal/noprobe", modules: []string{tea, lipgloss}, tests: []string{"tui", "internal/noprobe/ptytest"}},

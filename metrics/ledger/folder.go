@@ -65,31 +65,38 @@ func (f Folder) load(day string, progress func(int)) (s *sum, fresh bool, err er
 	if err != nil {
 		s = newSum()
 	}
-	rows, err := os.OpenFile(f.rows(day), os.O_RDONLY|openFlags, 0)
+	before := *s
+	err = f.readOn(day, s, progress)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, true, nil
 	}
+	return s, fresh && s.bytes == before.bytes, err
+}
+
+// readOn adds to s what has come to the day's file since. Of another file than
+// that of s all is read.
+func (f Folder) readOn(day string, s *sum, progress func(int)) error {
+	rows, err := os.OpenFile(f.rows(day), os.O_RDONLY|openFlags, 0)
 	if err != nil {
-		return s, fresh, explain(err)
+		return explain(err)
 	}
 	defer rows.Close()
 	info, err := rows.Stat()
 	switch {
 	case err != nil:
-		return s, fresh, err
+		return err
 	case !info.Mode().IsRegular():
-		return s, fresh, fmt.Errorf("%s is no regular file", rows.Name())
-	case info.Size() < s.bytes: // it is another one
-		s, fresh = newSum(), false
+		return fmt.Errorf("%s is no regular file", rows.Name())
+	case info.Size() < s.bytes:
+		*s = *newSum()
 	}
 	if _, err = rows.Seek(s.bytes, io.SeekStart); err != nil {
-		return s, fresh, err
+		return err
 	}
-	before := s.bytes
 	read, skipped, err := readRows(watched{rows, progress}, s.row)
 	s.bytes += read
 	s.skipped += skipped
-	return s, fresh && s.bytes == before, err
+	return err
 }
 
 // save keeps a sum for the next start.

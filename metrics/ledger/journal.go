@@ -60,6 +60,7 @@ type Journal struct {
 	ending  chan struct{} // closed by Close
 	written chan struct{} // closed when the writer has ended
 	kept    chan struct{} // closed when the keeper has
+	tally   tally         // the writer's and the keeper's
 
 	// What follows belongs to the writer.
 	appender appender

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,6 +28,9 @@ func (j *Journal) restore(today string) {
 	if s.skipped > 0 {
 		j.o.Logger.Warn("lines of the ledger are damaged and not counted", "day", today, "lines", s.skipped)
 	}
+	mine := *s
+	mine.paces = maps.Clone(s.paces)
+	j.tally.start(today, &mine)
 	if before, _, err := j.o.Folder.load(dayBefore(today), nil); err == nil {
 		s.followed(before)
 	}
@@ -117,11 +121,7 @@ func (j *Journal) sumUp(day string, over, look bool) error {
 			_ = f.Close() // nothing but a newline was written
 		}
 	}
-	s, fresh, err := j.o.Folder.load(day, nil)
-	if err != nil || fresh {
-		return err
-	}
-	return j.o.Folder.save(day, s)
+	return j.tally.save(j.o.Folder, day, look)
 }
 
 // summed reports, without reading either, whether a sum is younger than its

@@ -18,16 +18,14 @@ func (j *Journal) write() {
 		select {
 		case <-j.wake:
 			j.gather()
-			j.encode()
-			j.flush(false)
+			j.put(false)
 		case <-due.C:
 			if len(j.pending) > 0 {
-				j.flush(false)
+				j.put(false)
 			}
 			j.sync()
 		case <-j.ending:
-			j.encode()
-			j.flush(true)
+			j.put(true)
 			j.sync()
 			return
 		}
@@ -42,6 +40,14 @@ func (j *Journal) gather() {
 	case <-wait.C:
 	case <-j.ending:
 	}
+}
+
+// put writes what is queued and pending.
+func (j *Journal) put(last bool) {
+	j.tally.mu.Lock()
+	defer j.tally.mu.Unlock()
+	j.encode()
+	j.flush(last)
 }
 
 // encode makes lines of the rows that are queued.
@@ -82,6 +88,7 @@ func (j *Journal) encodeRow(r *Row) {
 	last := &j.pending[len(j.pending)-1]
 	last.text = append(last.text, j.line.Bytes()...)
 	j.size += j.line.Len()
+	j.tally.row(r, day, j.line.Len())
 }
 
 // flush writes what is pending, unless the disk has just refused to take it.
