@@ -189,6 +189,11 @@ func configFor(name, upstream string) string {
 		}
 		return fmt.Sprintf(head+"  first: {endpoint: %[2]q, apiKey: bench-first}\nmodels:\n"+
 			"  - {alias: \"claude-*\", provider: first}\n  - {alias: \"claude-*\", provider: second, tier: 2}\n", upstream, first)
+	case frugal:
+		return fmt.Sprintf(head+"models:\n  - {alias: \"claude-*\", provider: second}\nstate: {path: none}\n", upstream)
+	case everything: // with limits that are never reached
+		return fmt.Sprintf(head+"models:\n  - {alias: \"claude-*\", provider: second}\n"+
+			"budget: {daily: 1000000}\nalerts: {webhook: \"%[1]s/\", fallbackRate: 0.9, p95Latency: 1h}\n", upstream)
 	default:
 		return fmt.Sprintf(head+"models:\n  - {alias: \"claude-*\", provider: second}\n", upstream)
 	}

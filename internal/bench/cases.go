@@ -14,6 +14,8 @@ const (
 	anyproxy   = "anyproxy"
 	logged     = "logged"     // anyproxy with a request log
 	healthy    = "healthy"    // anyproxy with two tiers, the first of which answers
+	frugal     = "frugal"     // anyproxy that keeps nothing: no ledger, no budgets, no alerts
+	everything = "everything" // anyproxy with all three
 	failing    = "failing"    // the same, but the first one answers 429
 	converting = "converting" // anyproxy with providers of the OpenAI format
 )
@@ -36,6 +38,7 @@ var cases = []struct {
 	{"convertburst40", 0, conversion("burst40")},
 	{"convertburst400", 0, conversion("burst400")},
 	{"log", 0, requestLog},
+	{"money", 0, money},
 	{"memory1000", 3, memory("1000", 1000)},
 	{"memory5000", 3, memory("5000", mostStreams)},
 }
@@ -85,6 +88,10 @@ var specs = []spec{
 	{id: "log paced", text: "request log on ÷ off: CPU, paced stream", unit: "µs", ratio: true, must: 1.10, aim: 1.03},
 	{id: "log small", text: "request log on ÷ off: CPU, non-stream 2 KB", unit: "µs", ratio: true, must: 1.10, aim: 1.03},
 	{id: "log burst40", text: "request log on ÷ off: CPU, burst of 40", unit: "µs", ratio: true, must: 1.10, aim: 1.03},
+	{id: "money paced", text: "ledger, budgets, alerts on ÷ off: CPU, paced stream", unit: "µs", ratio: true, must: 1.03, aim: 1.01},
+	{id: "money small", text: "ledger, budgets, alerts on ÷ off: CPU, non-stream 2 KB", unit: "µs", ratio: true, must: 1.10, aim: 1.03},
+	{id: "money burst40", text: "ledger, budgets, alerts on ÷ off: CPU, burst of 40", unit: "µs", ratio: true, must: 1.10, aim: 1.03},
+	{id: "money burst400", text: "ledger, budgets, alerts on ÷ off: CPU, burst of 400", unit: "µs", ratio: true, must: 1.03, aim: 1.01},
 	{id: "start memory", text: "resident at the start", unit: "MB", must: 25, aim: 18},
 	{id: "memory 1000", text: "resident per stream, 1000 slow streams", unit: "kB", must: 60, aim: 45},
 	{id: "memory 5000", text: "resident per stream, 5000 slow streams", unit: "kB", must: 60, aim: 45},
@@ -279,17 +286,27 @@ func pacedConversion(ctx context.Context, b *bench) error {
 }
 
 func requestLog(ctx context.Context, b *bench) error {
-	use, err := b.pacedAlike(ctx, alike("paced", anyproxy, logged)...)
+	return b.onOff(ctx, "log", anyproxy, logged, "small", "burst40")
+}
+
+func money(ctx context.Context, b *bench) error {
+	return b.onOff(ctx, "money", frugal, everything, "small", "burst40", "burst400")
+}
+
+// onOff compares an anyproxy with a feature to one without: paced streams, and
+// more plans under load.
+func (b *bench) onOff(ctx context.Context, feature, off, on string, plans ...string) error {
+	use, err := b.pacedAlike(ctx, alike("paced", off, on)...)
 	if err != nil {
 		return err
 	}
-	b.add("log paced", use[0].perAnswer()*1e6, use[1].perAnswer()*1e6)
-	for _, plan := range []string{"small", "burst40"} {
-		use, err := b.saturated(ctx, plan, clients, anyproxy, logged)
+	b.add(feature+" paced", use[0].perAnswer()*1e6, use[1].perAnswer()*1e6)
+	for _, plan := range plans {
+		use, err := b.saturated(ctx, plan, clients, off, on)
 		if err != nil {
 			return err
 		}
-		b.add("log "+plan, use[0].perAnswer()*1e6, use[1].perAnswer()*1e6)
+		b.add(feature+" "+plan, use[0].perAnswer()*1e6, use[1].perAnswer()*1e6)
 	}
 	return nil
 }
