@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"anyproxy/config"
 	"anyproxy/metrics"
 	"anyproxy/metrics/price"
@@ -20,7 +22,11 @@ func (p *program) openExporter() *prom.Exporter {
 // exported are the targets that a configuration names.
 func exported(c *config.Config) (all []prom.Target) {
 	for _, m := range c.Models {
-		all = append(all, prom.Target{Provider: m.Provider, Model: m.Name})
+		aliases := m.Alias
+		if m.Name != "" {
+			aliases = append(slices.Clip(aliases), m.Name)
+		}
+		all = append(all, prom.Target{Provider: m.Provider, Model: m.Name, Aliases: aliases})
 	}
 	return all
 }

@@ -83,11 +83,7 @@ func (f *families) all() []prometheus.Collector {
 // start has the series of closed sets there before anything has happened: what
 // rises from nothing is not seen to rise.
 func (f *families) start() {
-	for _, outcome := range requestOutcomes {
-		for _, stream := range []string{"true", "false"} {
-			f.requests.WithLabelValues("", outcome, stream)
-		}
-	}
+	f.startAlias("")
 	for _, reason := range moveReasons {
 		f.moves.WithLabelValues(reason)
 	}
@@ -98,7 +94,15 @@ func (f *families) start() {
 	}
 }
 
-// series are those of one target.
+func (f *families) startAlias(alias string) {
+	for _, outcome := range requestOutcomes {
+		for _, stream := range []string{"true", "false"} {
+			f.requests.WithLabelValues(alias, outcome, stream)
+		}
+	}
+}
+
+// series are those of one place.
 type series struct {
 	outcomes                         map[string]prometheus.Counter // by the attempt's outcome
 	failed                           prometheus.Counter            // of any other
@@ -165,13 +169,7 @@ func (s *series) attempt(a *metrics.AttemptRecord) {
 func (f *families) request(r *metrics.RequestRecord) {
 	f.requests.WithLabelValues(r.Decision.Alias, string(r.Phase), strconv.FormatBool(r.Stream)).Inc()
 	f.overhead.Observe(r.Overhead.Seconds())
-	attempts := r.Decision.Attempts
-	for i := 1; i < len(attempts); i++ {
-		if from, to := &attempts[i-1], &attempts[i]; from.Provider != to.Provider {
-			f.fallbacks.WithLabelValues(from.Provider, to.Provider, from.Outcome).Inc()
-		}
-	}
-	if r.Phase == metrics.PhaseOK && len(attempts) > 1 {
+	if r.Phase == metrics.PhaseOK && len(r.Decision.Attempts) > 1 {
 		f.saved.Inc()
 	}
 	if b := r.Decision.Session; b.Kind == metrics.BindingMoved || b.Kind == metrics.BindingReturned {

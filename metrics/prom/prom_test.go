@@ -28,6 +28,9 @@ func exporter(targets ...prom.Target) (*prom.Exporter, *metrics.Recorder) {
 		if strings.HasPrefix(name, "claude-sonnet-4-5") {
 			return "claude-sonnet-4-5"
 		}
+		if strings.HasPrefix(name, "known-") {
+			return name
+		}
 		return ""
 	}})
 	e.SetTargets(targets)
@@ -60,9 +63,13 @@ func scrape(t testing.TB, e *prom.Exporter) map[string]string {
 }
 
 func TestEveryFamilyIsThereFromTheFirstScrape(t *testing.T) {
-	e, _ := exporter(prom.Target{Provider: "a", Model: "glm-4.6"})
+	e, _ := exporter(prom.Target{Provider: "a", Model: "glm-4.6"}, prom.Target{Provider: "b", Aliases: []string{"claude-*"}})
 	lines := scrape(t, e)
 	for name, want := range map[string]string{
+		`anyproxy_requests_total{alias="claude-*",outcome="failed",stream="false"}`:                        "0",
+		`anyproxy_attempts_total{error_type="",model="other",outcome="ok",provider="b"}`:                   "0",
+		`anyproxy_fallbacks_total{from="a",reason="rate_limited",to="b"}`:                                  "0",
+		`anyproxy_fallbacks_total{from="b",reason="no_model",to="a"}`:                                      "0",
 		`anyproxy_requests_total{alias="",outcome="ok",stream="true"}`:                                     "0",
 		`anyproxy_attempts_total{error_type="",model="glm-4.6",outcome="ok",provider="a"}`:                 "0",
 		`anyproxy_attempts_total{error_type="rate_limited",model="glm-4.6",outcome="failed",provider="a"}`: "0",
@@ -163,24 +170,82 @@ func TestWhatIsCounted(t *testing.T) {
 	}
 }
 
-// Twenty targets of five providers, with every failure and fallback, whatever
-// clients ask for.
+// Whatever clients ask for and whatever fails, twenty targets have fewer than
+// 5,000 series, and what is configured keeps its own.
 func TestSeriesAreBounded(t *testing.T) {
-	var targets []prom.Target
-	for i := range 20 {
-		targets = append(targets, prom.Target{Provider: fmt.Sprintf("p%d", i%5), Model: fmt.Sprintf("m%d", i)})
-	}
-	e, rec := exporter(targets...)
-	for i, to := range targets {
-		for j, outcome := range []string{"rate_limited", "overloaded", "server_error", "connect", "broken", "timeout"} {
-			q := rec.Begin(metrics.RequestRecord{Stream: true})
-			q.Attempt(to.Provider, to.Model).End(metrics.Result{Outcome: outcome})
-			q.Attempt(targets[(i+j+1)%20].Provider, fmt.Sprintf("made-up-%d-%d", i, j)).End(metrics.Result{Outcome: outcome})
-			q.End(metrics.PhaseFailed, 502, "")
-		}
-	}
-	if n := len(scrape(t, e)); n > 5000 {
-		t.Errorf("%d series", n)
+	outcomes := []string{"rate_limited", "overloaded", "server_error", "credential_refused", "connect", "broken", "timeout", "bad_upstream_response", "no_model", "invalid_request"}
+	for name, target := range map[string]func(i int) prom.Target{
+		"five providers": func(i int) prom.Target { return prom.Target{Provider: fmt.Sprint("p", i%5), Model: fmt.Sprint("m", i)} },
+		"twenty":         func(i int) prom.Target { return prom.Target{Provider: fmt.Sprint("p", i), Model: fmt.Sprint("m", i)} },
+		"patterns": func(i int) prom.Target {
+			return prom.Target{Provider: fmt.Sprint("p", i), Aliases: []string{"claude-*"}}
+		},
+		"names and the patterns": func(i int) prom.Target {
+			return prom.Target{Provider: fmt.Sprint("p", i), Model: fmt.Sprint("m", i), Aliases: []string{fmt.Sprint("m", i), fmt.Sprintf("alias-%d-*", i)}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var targets []prom.Target
+			for i := range 20 {
+				targets = append(targets, target(i))
+			}
+			e, rec := exporter(targets...)
+			ask := func(from prom.Target, asked, outcome string, to prom.Target) {
+				q := rec.Begin(metrics.RequestRecord{Stream: true})
+				q.Attempt(from.Provider, asked).End(metrics.Result{Outcome: outcome})
+				q.Attempt(to.Provider, asked).End(metrics.Result{Outcome: metrics.OutcomeOK})
+				q.End(metrics.PhaseOK, 200, "")
+			}
+			for i, from := range targets {
+				for k := range 90 { // names that the table of prices knows, and made-up ones
+					ask(from, fmt.Sprint("known-", k), "timeout", targets[(i+1)%20])
+					ask(from, fmt.Sprint("made-up-", i, "-", k), "timeout", targets[(i+1)%20])
+				}
+				for _, to := range targets {
+					for _, outcome := range outcomes {
+						if from.Provider != to.Provider {
+							ask(from, from.Model, outcome, to)
+						}
+					}
+				}
+			}
+			lines := scrape(t, e)
+			if n := len(lines); n >= 5000 {
+				t.Errorf("%d series", n)
+			} else {
+				t.Logf("%d series", n)
+			}
+			total := 0
+			for name, n := range lines {
+				if strings.HasPrefix(name, "anyproxy_fallbacks_total{") {
+					var v int
+					if _, err := fmt.Sscan(n, &v); err != nil {
+						t.Fatal(err)
+					}
+					total += v
+				}
+			}
+			var want int
+			for i, from := range targets {
+				if from.Provider != targets[(i+1)%20].Provider {
+					want += 180
+				}
+				for _, to := range targets {
+					if from.Provider != to.Provider {
+						want += len(outcomes)
+					}
+				}
+			}
+			if total != want {
+				t.Errorf("%d fallbacks are counted, not %d", total, want)
+			}
+			// What a reload adds has a name of its own.
+			e.SetTargets(append(targets, prom.Target{Provider: "new", Model: "configured"}))
+			ask(prom.Target{Provider: "new"}, "configured", "broken", targets[0])
+			if got := scrape(t, e)[`anyproxy_attempts_total{error_type="broken",model="configured",outcome="failed",provider="new"}`]; got != "1" {
+				t.Errorf("the new target's attempts are %q", got)
+			}
+		})
 	}
 }
 
