@@ -53,5 +53,7 @@ type Event struct {
 	To       string        `json:"to,omitempty"`  // fallback: the next provider
 	For      time.Duration `json:"for,omitempty"` // cooldown: how long
 	Request  string        `json:"request,omitempty"`
-	Text     string        `json:"text"`
+	// Result is what became of a changed configuration, "" before that is decided.
+	Result ReloadResult `json:"result,omitempty"`
+	Text   string       `json:"text"`
 }

@@ -192,7 +192,7 @@ func (l *life) decide(a answer) error {
 	l.withdraw()
 	l.seen = rejected
 	l.note(metrics.ReloadRejected, a.hash, a.by)
-	l.event("rejected, the running configuration stays")
+	l.event(metrics.ReloadRejected, "rejected, the running configuration stays")
 	l.logger.Info("configuration rejected, the running one stays", "file", l.doc.Name)
 	return nil
 }
@@ -247,7 +247,7 @@ func (l *life) changed(ctx context.Context) {
 func (l *life) wait(ctx context.Context, c *candidate) {
 	l.waiting = c
 	l.rec.SetReview(c.review)
-	l.event(count(len(c.review.Changes), "change") + " to review")
+	l.event("", count(len(c.review.Changes), "change") + " to review")
 	if l.asks != nil {
 		l.settle = l.asks.ask(ctx, c.review, l.answered)
 		return
@@ -304,7 +304,7 @@ func (l *life) read() (*config.Document, error) {
 func (l *life) refuse(ctx context.Context, r *metrics.Review) {
 	l.rec.SetReview(r)
 	l.note(metrics.ReloadInvalid, r.Hash, "")
-	l.event(fmt.Sprintf("reload refused, the running configuration stays: %s, first %s", count(len(r.Problems), "problem"), r.Problems[0].Text))
+	l.event(metrics.ReloadInvalid, fmt.Sprintf("reload refused, the running configuration stays: %s, first %s", count(len(r.Problems), "problem"), r.Problems[0].Text))
 	if l.asks != nil {
 		l.settle = l.asks.tell(ctx, problemsText(r))
 		return
@@ -342,7 +342,7 @@ func (l *life) apply(c *candidate, by string) {
 
 	l.rec.SetReview(nil)
 	l.note(metrics.ReloadApplied, l.doc.Hash, by)
-	l.event(fmt.Sprintf("applied, %s", count(len(c.review.Changes), "change")))
+	l.event(metrics.ReloadApplied, fmt.Sprintf("applied, %s", count(len(c.review.Changes), "change")))
 	l.logger.Info("configuration applied", "file", l.doc.Name, "sha256", l.doc.Hash[:12])
 	for _, w := range c.review.Effect.Warnings {
 		l.logger.Warn(w)
@@ -376,6 +376,6 @@ func (l *life) tell(r *metrics.Review) {
 	}
 }
 
-func (l *life) event(text string) {
-	l.rec.Event(metrics.Event{Time: time.Now(), Kind: metrics.EventConfig, Text: l.doc.Name + ": " + l.redact.String(text)})
+func (l *life) event(result metrics.ReloadResult, text string) {
+	l.rec.Event(metrics.Event{Time: time.Now(), Kind: metrics.EventConfig, Result: result, Text: l.doc.Name + ": " + l.redact.String(text)})
 }

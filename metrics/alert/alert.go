@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -130,14 +129,16 @@ func (a *Alerter) Happened(e *metrics.Event) {
 }
 
 // Run tells what is to be told until ctx ends, and then what is still waiting,
-// for a moment.
+// for lastWords.
 func (a *Alerter) Run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	sent := make(chan struct{})
+	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	ended, sent := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(sent)
-		a.o.Post.run(ctx)
+		a.o.Post.run(sending, ended)
 	}()
 	for {
 		select {
@@ -146,27 +147,38 @@ func (a *Alerter) Run(ctx context.Context) {
 		case <-tick.C:
 			a.look()
 		case <-ctx.Done():
+			for len(a.happened) > 0 {
+				e := <-a.happened
+				a.event(&e)
+			}
+			close(ended)
+			defer time.AfterFunc(lastWords, cut).Stop()
 			<-sent
 			return
 		}
 	}
 }
 
-// reloadRefused is in the text of a configuration that was not taken.
-const reloadRefused = "reload refused"
-
 func (a *Alerter) event(e *metrics.Event) {
-	switch {
-	case e.Kind == metrics.EventBudget:
+	switch e.Kind {
+	case metrics.EventBudget:
 		a.tell("budget: " + e.Text)
-	case e.Kind == metrics.EventConfig && strings.Contains(e.Text, reloadRefused):
-		a.tell("configuration: " + e.Text)
-	case e.Kind == metrics.EventCredential:
+	case metrics.EventConfig:
+		switch e.Result {
+		case metrics.ReloadInvalid:
+			a.begins("configuration", "configuration: "+e.Text)
+		case metrics.ReloadApplied:
+			a.ends("configuration", "configuration: "+e.Text)
+		}
+	case metrics.EventCredential:
 		a.begins("credential of "+e.Provider, fmt.Sprintf("provider %s: its credential fails: %s", e.Provider, e.Text))
-	case e.Kind == metrics.EventReturn:
+	case metrics.EventReturn:
 		a.ends("credential of "+e.Provider, "provider "+e.Provider+" answers again")
 	}
 }
+
+// nothing ends what only requests can show.
+const nothing = "no requests in the last five minutes, so there is nothing to say"
 
 // look tells of what lasts.
 func (a *Alerter) look() {
@@ -181,12 +193,16 @@ func (a *Alerter) look() {
 	switch enough := requests >= leastRequests; {
 	case rules.FallbackRate > 0 && enough && rate >= rules.FallbackRate:
 		a.begins("fallbacks", fmt.Sprintf("%.0f %% of the last %d requests fell over to another provider (limit %.0f %%)", 100*rate, requests, 100*rules.FallbackRate))
+	case requests == 0:
+		a.ends("fallbacks", nothing)
 	case rules.FallbackRate == 0 || rate < over*rules.FallbackRate:
 		a.ends("fallbacks", fmt.Sprintf("%.0f %% of requests fall over", 100*rate))
 	}
 	switch enough := requests >= leastRequests; {
 	case rules.P95 > 0 && enough && p95 >= rules.P95:
 		a.begins("latency", fmt.Sprintf("one request in twenty waits %s and longer for its first content (limit %s)", p95.Round(100*time.Millisecond), rules.P95))
+	case requests == 0:
+		a.ends("latency", nothing)
 	case rules.P95 == 0 || p95 < time.Duration(over*float64(rules.P95)):
 		a.ends("latency", fmt.Sprintf("nineteen requests in twenty wait less than %s", max(p95, 100*time.Millisecond).Round(100*time.Millisecond)))
 	}
@@ -226,7 +242,7 @@ func (a *Alerter) ends(what, text string) {
 }
 
 func (a *Alerter) tell(text string) {
-	text = a.o.Redact(text)
+	text = harmless(a.o.Redact(text))
 	a.o.Logger.Warn("alert", "what", text)
 	if url := a.current().URL; url != nil {
 		a.o.Post.add(message{url: url, text: text})

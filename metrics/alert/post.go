@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 	tryTime     = 10 * time.Second
 	firstWait   = time.Second
 	longestWait = time.Minute
-	// perMinute bounds the messages to one webhook; Slack takes one a second.
+	// perMinute bounds the messages; Slack takes one a second.
 	perMinute = 10
 	// lastWords is how long the end of the program waits for messages.
 	lastWords = 2 * time.Second
@@ -79,29 +80,56 @@ func (p *Poster) add(m message) {
 	}
 }
 
-// run sends until ctx ends, and for lastWords what is left then.
-func (p *Poster) run(ctx context.Context) {
+// run sends until ended is closed, and then what is left; all until ctx ends.
+// Messages that are too many for the minute wait, and go as one.
+func (p *Poster) run(ctx context.Context, ended <-chan struct{}) {
 	defer p.client.CloseIdleConnections()
-	for {
+	var waiting []message
+	for ctx.Err() == nil {
+		wait := p.wait(time.Now())
+		if wait <= 0 && len(waiting) > 0 {
+			p.send(ctx, joined(waiting))
+			waiting = nil
+			continue
+		}
+		var free <-chan time.Time
+		if len(waiting) > 0 {
+			free = time.After(wait)
+		}
 		select {
 		case m := <-p.queue:
-			p.send(ctx, m)
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-			defer cancel()
-			for len(p.queue) > 0 && last.Err() == nil {
-				p.send(last, <-p.queue)
+			if waiting = append(waiting, m); len(waiting) > atOnce {
+				waiting = waiting[1:]
+				p.logger.Warn("an alert was not sent: too many are waiting")
+			}
+		case <-free:
+		case <-ended:
+			for len(p.queue) > 0 {
+				waiting = append(waiting, <-p.queue)
+			}
+			if len(waiting) > 0 {
+				p.send(ctx, joined(waiting))
 			}
 			return
 		}
 	}
 }
 
-func (p *Poster) send(ctx context.Context, m message) {
-	if !p.allowed(time.Now()) {
-		p.logger.Warn("an alert was not sent: there were too many within a minute")
-		return
+// joined is one message for all. It goes to where the last one goes.
+func joined(all []message) message {
+	last := all[len(all)-1]
+	if len(all) == 1 {
+		return last
 	}
+	texts := []string{fmt.Sprintf("%d alerts", len(all))}
+	for _, m := range all {
+		texts = append(texts, m.text)
+	}
+	return message{last.url, strings.Join(texts, "\n")}
+}
+
+func (p *Poster) send(ctx context.Context, m message) {
+	p.sent = append(p.sent, time.Now())
 	webhook, err := m.url(ctx)
 	if err == nil && webhook == "" {
 		return
@@ -116,6 +144,25 @@ func (p *Poster) send(ctx context.Context, m message) {
 		p.logger.Warn("an alert was not sent", "error", err)
 	}
 }
+
+// harmless is a text without what moves a cursor or turns the direction of
+// writing, on one line.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			return ' '
+		case unicode.Is(unicode.Bidi_Control, r):
+			return -1
+		default:
+			return r
+		}
+	}, strings.ToValidUTF8(s, "\ufffd"))
+}
+
+// escaped has a text mean itself: between < and > Slack looks for links, people
+// and whole channels (docs.slack.dev/messaging/formatting-message-text).
+var escaped = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // insist tries until it succeeds, or is of no use.
 func (p *Poster) insist(ctx context.Context, webhook, text string) error {
@@ -137,7 +184,7 @@ func (p *Poster) insist(ctx context.Context, webhook, text string) error {
 // try makes one request. wait is how long the service asks to be left alone, 0
 // when it does not say, negative when to ask again is of no use.
 func (p *Poster) try(ctx context.Context, webhook, text string) (wait time.Duration, err error) {
-	body, err := json.Marshal(map[string]string{"text": "anyproxy: " + text})
+	body, err := json.Marshal(map[string]string{"text": "anyproxy: " + escaped.Replace(text)})
 	if err != nil {
 		return -1, err
 	}
@@ -162,21 +209,32 @@ func (p *Poster) try(ctx context.Context, webhook, text string) (wait time.Durat
 	case res.StatusCode < 300:
 		return 0, nil
 	case res.StatusCode == http.StatusTooManyRequests, res.StatusCode >= 500:
-		seconds, _ := strconv.Atoi(res.Header.Get("Retry-After"))
-		return time.Duration(max(seconds, 0)) * time.Second, fmt.Errorf("the webhook answered %d", res.StatusCode)
+		return retryAfter(res.Header), fmt.Errorf("the webhook answered %d", res.StatusCode)
 	default:
 		return -1, fmt.Errorf("the webhook answered %d", res.StatusCode)
 	}
 }
 
-// allowed counts a message, and reports whether it is not one too many.
-func (p *Poster) allowed(now time.Time) bool {
+// retryAfter is the wait that a service asks for, in seconds or until a date
+// (RFC 9110, 10.2.3); 0 for none.
+func retryAfter(h http.Header) time.Duration {
+	v := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(v); err == nil {
+		return time.Duration(min(max(seconds, 0), int(longestWait.Seconds()))) * time.Second
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
+}
+
+// wait is how long the next message has to wait for its minute.
+func (p *Poster) wait(now time.Time) time.Duration {
 	for len(p.sent) > 0 && now.Sub(p.sent[0]) >= time.Minute {
 		p.sent = p.sent[1:]
 	}
-	if len(p.sent) >= perMinute {
-		return false
+	if len(p.sent) < perMinute {
+		return 0
 	}
-	p.sent = append(p.sent, now)
-	return true
+	return time.Minute - now.Sub(p.sent[0])
 }
