@@ -247,7 +247,7 @@ func (l *life) changed(ctx context.Context) {
 func (l *life) wait(ctx context.Context, c *candidate) {
 	l.waiting = c
 	l.rec.SetReview(c.review)
-	l.event("", count(len(c.review.Changes), "change") + " to review")
+	l.event("", count(len(c.review.Changes), "change")+" to review")
 	if l.asks != nil {
 		l.settle = l.asks.ask(ctx, c.review, l.answered)
 		return
