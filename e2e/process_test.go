@@ -28,8 +28,9 @@ type client struct {
 	t       *testing.T
 	base    string // where it believes the API to be
 	workdir string
-	bearer  bool // show the key as Authorization: Bearer
-	retries int  // how often it asks again by itself
+	bearer  bool     // show the key as Authorization: Bearer
+	retries int      // how often it asks again by itself
+	through []string // the command that starts it; what it then knows of the API comes from there
 }
 
 func newClient(t *testing.T, base string) *client {
@@ -42,14 +43,17 @@ func (c *client) environ(trap string) []string {
 	if c.bearer {
 		key = "ANTHROPIC_AUTH_TOKEN"
 	}
-	return []string{
+	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + c.t.TempDir(), "TMPDIR=" + c.t.TempDir(), "LANG=C.UTF-8",
-		"ANTHROPIC_BASE_URL=" + c.base, key + "=" + clientKey,
 		"HTTP_PROXY=" + trap, "HTTPS_PROXY=" + trap, "NO_PROXY=127.0.0.1",
 		"CLAUDE_CODE_MAX_RETRIES=" + strconv.Itoa(c.retries), "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
 		"DISABLE_AUTOUPDATER=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1",
 		"IS_SANDBOX=1", // root may skip permissions
 	}
+	if c.through == nil {
+		env = append(env, "ANTHROPIC_BASE_URL="+c.base, key+"="+clientKey)
+	}
+	return env
 }
 
 // output runs a client and returns what it prints. Whatever it started ends with it.
@@ -115,7 +119,7 @@ type said struct {
 // claude runs Claude Code headless with one prompt.
 func (c *client) claude(prompt string) said {
 	c.t.Helper()
-	out := c.output(clients.claude, "-p", prompt, "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions")
+	out := c.output(append(c.through, clients.claude, "-p", prompt, "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions")...)
 	for line := range strings.Lines(string(out)) {
 		var s said
 		if err := json.Unmarshal([]byte(line), &s); err != nil {

@@ -41,13 +41,18 @@ func upstreamKey(provider string) string { return "e2e-upstream-key-" + provider
 // tier 2, and returns its URL.
 func startProxy(t *testing.T, first, second string) string {
 	t.Helper()
-	return startConfigured(t, fmt.Sprintf(`providers:
+	return startConfigured(t, twoProviders(first, second))
+}
+
+// twoProviders configures provider "first" in tier 1 and "second" in tier 2.
+func twoProviders(first, second string) string {
+	return fmt.Sprintf(`providers:
   first:  {type: anthropic, endpoint: %q, apiKey: %s}
   second: {type: anthropic, endpoint: %q, apiKey: %s}
 models:
   - {alias: "claude-*", provider: first, tier: 1}
   - {alias: "claude-*", provider: second, tier: 2}
-`, first, upstreamKey("first"), second, upstreamKey("second")))
+`, first, upstreamKey("first"), second, upstreamKey("second"))
 }
 
 // startConfigured runs anyproxy with the given providers and models, and with
