@@ -14,7 +14,7 @@ import (
 
 const (
 	commandTime = 10 * time.Second
-	// commandGrace is how long the pipes of a command that was ended may stay
+	// commandGrace is how long the pipes of a command that has ended may stay
 	// open: somebody that it started may have them.
 	commandGrace = time.Second
 	maxOutput    = 64 << 10
@@ -25,7 +25,6 @@ const (
 type command struct {
 	argv []string
 	ttl  time.Duration
-	hide func(...string)
 }
 
 func (c *command) limit() time.Duration { return commandTime }
@@ -34,20 +33,27 @@ func (c *command) limit() time.Duration { return commandTime }
 func (c *command) String() string { return "cmd " + filepath.Base(c.argv[0]) }
 
 // fetch runs the program without a shell. Its value is used for the ttl, and
-// beyond it while the program fails.
+// beyond it while the program fails. Whatever goes wrong, none of those that it
+// has started stays; after a success those may that have left its pipes, as the
+// agent of a password manager does.
 func (c *command) fetch(ctx context.Context) (value string, life, fresh time.Duration, err error) {
-	out, complaint := &capped{most: maxOutput}, &capped{most: maxComplaint}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	out, complaint := &capped{most: maxOutput, full: end}, &capped{most: maxComplaint}
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, complaint, commandGrace
 	inGroup(cmd)
 	err = cmd.Run()
+	if err != nil && cmd.Process != nil {
+		endGroup(cmd)
+	}
 	switch {
-	case errors.Is(err, exec.ErrNotFound):
-		return "", 0, 0, errors.New("there is no such program in PATH")
-	case err != nil:
-		return "", 0, 0, c.failure(err, out, complaint)
 	case out.over:
 		return "", 0, 0, errors.New("it printed more than 64 KiB")
+	case errors.Is(err, exec.ErrNotFound):
+		return "", 0, 0, errors.New("there is no such program in PATH")
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay): // which it has ended before, well
+		return "", 0, 0, c.failure(err, out, complaint)
 	}
 	value, err = oneLine(out.text)
 	return value, 0, c.ttl, err
@@ -77,11 +83,15 @@ type capped struct {
 	text []byte
 	most int
 	over bool
+	full func() // is called when there is more than that; may be nil
 }
 
 func (c *capped) Write(p []byte) (int, error) {
 	room := c.most - len(c.text)
 	c.over = c.over || len(p) > room
 	c.text = append(c.text, p[:min(len(p), room)]...)
+	if c.over && c.full != nil {
+		c.full()
+	}
 	return len(p), nil
 }

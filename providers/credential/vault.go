@@ -99,7 +99,7 @@ func (v *Vault) Resolve(ref config.SecretRef, owner string) (Source, error) {
 		return f, nil
 	case config.SecretCommand:
 		return v.cached(strings.Join(append([]string{"cmd"}, ref.Command...), "\x00"), owner, func() fetcher {
-			return &command{argv: ref.Command, ttl: ref.TTL, hide: v.o.Hide}
+			return &command{argv: ref.Command, ttl: ref.TTL}
 		}), nil
 	case config.SecretKeyring:
 		return v.cached("keyring\x00"+ref.Name, owner, func() fetcher { return newKeyring(ref.Name) }), nil
