@@ -78,7 +78,7 @@ func TestVersionAndHelp(t *testing.T) {
 	if code != 0 {
 		t.Errorf("--help: %d", code)
 	}
-	readme, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	guide, err := os.ReadFile(filepath.Join(repository, "docs", "commands.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,8 +87,8 @@ func TestVersionAndHelp(t *testing.T) {
 		if !ok {
 			continue
 		}
-		if name = strings.Fields(name)[0]; !bytes.Contains(readme, []byte("`-"+name)) {
-			t.Errorf("README.md does not name the flag -%s", name)
+		if name = strings.Fields(name)[0]; !bytes.Contains(guide, []byte("`-"+name)) {
+			t.Errorf("docs/commands.md does not name the flag -%s", name)
 		}
 	}
 }
