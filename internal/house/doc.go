@@ -1,4 +1,5 @@
-// Package house holds the repository to its own layout: its test reads the
+// Package house holds the repository to its own layout: its tests read the
 // imports of every package, on every system and under every build tag, and
-// fails where one points sideways or up. There is no code in it to import.
+// fail where one points sideways or up, and follow every link of the documentation.
+// There is no code in it to import.
 package house
