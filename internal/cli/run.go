@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"time"
 
 	_ "anyproxy/internal/noprobe" // before Bubble Tea's init, which would ask the terminal for its colours and wait
@@ -21,20 +20,6 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 )
-
-// version is set by release builds with -ldflags "-X anyproxy/internal/cli.version=…".
-var version = ""
-
-// Version is what this build calls itself.
-func Version() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "dev"
-}
 
 // failure is an error with advice for the person at the terminal.
 type failure struct {
@@ -63,7 +48,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, in io.R
 		complain(errw, err)
 		return exitUsage
 	case f.version:
-		fmt.Fprintln(out, "anyproxy", Version())
+		fmt.Fprintln(out, "anyproxy", thisOrigin())
 		return exitDone
 	}
 	if err := serve(ctx, f, getenv, in, out, errw); err != nil {
