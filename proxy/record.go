@@ -49,7 +49,10 @@ func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *provide
 	case a.stream != nil:
 		header, body = a.stream.Header, x.reply.capture.Bytes()
 	}
-	x.s.log.Attempt(x.rec.Record(), x.attempts, attempt, header, body)
+	if x.s.log != nil {
+		rec := x.rec.Record()
+		x.s.log.Attempt(&rec, x.attempts, &attempt, header, body)
+	}
 	return attempt, reading
 }
 
@@ -66,7 +69,7 @@ func (x *exchange) end(phase metrics.Phase, status int, told string) {
 	if x.req.Body != nil {
 		body = x.req.Body.Bytes()
 	}
-	x.s.log.Request(rec, x.r.Header, body)
+	x.s.log.Request(&rec, x.r.Header, body)
 	level := slog.LevelDebug // what went well is on the screen and in the request log
 	if phase == metrics.PhaseFailed {
 		level = slog.LevelWarn

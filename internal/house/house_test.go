@@ -58,7 +58,7 @@ var arrows = []arrow{
 	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "metrics/price", "config", "proxy/*", "internal/jsonscan", "internal/redact"},
 		tests: []string{"providers/anthropic", "providers/credential"}},
 	{from: "proxy/routing", ours: []string{"metrics"}},
-	{from: "proxy/requestlog", ours: []string{"metrics", "config", "internal/redact"}},
+	{from: "proxy/requestlog", ours: []string{"metrics", "config", "internal/jsonline", "internal/redact"}},
 	{from: "tui", ours: []string{"metrics", "config"}, modules: []string{tea, lipgloss, ansi, xterm},
 		tests: []string{"internal/noprobe/ptytest", unix}},
 	{from: "e2e", ours: []string{"internal/simulator", "internal/shapes", "internal/grammar"}},

@@ -24,13 +24,16 @@ var shownFamilies = []string{
 // Header returns what may be shown of a header's value: dots, unless its name
 // is known to carry no secret. name may be written in any case.
 func (r *Redactor) Header(name, value string) string {
-	if !headerShown(http.CanonicalHeaderKey(name)) {
+	if !HeaderShown(name) {
 		return Dots
 	}
 	return r.String(value)
 }
 
-func headerShown(name string) bool {
+// HeaderShown reports whether a header is known to carry no secret by its name,
+// which may be written in any case. Its value may hold one all the same.
+func HeaderShown(name string) bool {
+	name = http.CanonicalHeaderKey(name)
 	if name == "X-Anyproxy-Key" { // a client's
 		return false
 	}

@@ -1,9 +1,6 @@
 package requestlog
 
 import (
-	"math"
-	"net/http"
-	"strings"
 	"time"
 
 	"anyproxy/metrics"
@@ -21,7 +18,7 @@ const (
 	outcomeCanceled = "canceled"
 )
 
-// Entry is one line. Fields that are zero are left out, but for those that
+// Entry is one line, as its readers decode it. Fields that are zero are left out, but for those that
 // anthropic-proxy's viewer reads without asking.
 type Entry struct {
 	Timestamp     time.Time         `json:"timestamp"`
@@ -54,15 +51,15 @@ type Entry struct {
 	Decision         *metrics.Decision `json:"decision,omitempty"` // request only
 }
 
-func requestEntry(rec metrics.RequestRecord) Entry {
+func requestEntry(rec *metrics.RequestRecord) Entry {
 	e := Entry{
 		Timestamp: rec.Time, Direction: DirectionRequest, Model: rec.Model, Method: rec.Method, Path: rec.Path,
 		StatusCode: rec.Status, Duration: rec.Duration.Seconds(), Success: rec.Phase == metrics.PhaseOK, Error: rec.Error,
-		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TraceID: rec.Trace, TTFT: rec.TTFT.Seconds(), TPS: finite(rec.TPS),
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TraceID: rec.Trace, TTFT: rec.TTFT.Seconds(), TPS: rec.TPS,
 		Decision: &rec.Decision,
 	}
 	e.setTokens(rec.Tokens)
-	e.setCost(rec.Cost, rec.Unpriced, rec.Tokens)
+	e.setCost(&rec.Cost, rec.Unpriced, rec.Tokens)
 	if n := len(rec.Decision.Attempts); n > 0 {
 		e.Provider = rec.Decision.Attempts[n-1].Provider
 		e.Reason = failure(rec.Decision.Attempts[n-1].Outcome)
@@ -73,22 +70,22 @@ func requestEntry(rec metrics.RequestRecord) Entry {
 	return e
 }
 
-func attemptEntry(rec metrics.RequestRecord, n int, a metrics.AttemptRecord) Entry {
+func attemptEntry(rec *metrics.RequestRecord, n int, a *metrics.AttemptRecord) Entry {
 	e := Entry{
 		Timestamp: a.Start.Add(a.Duration), Direction: DirectionResponse, Provider: a.Provider, Model: a.Model, AttemptNumber: n,
 		StatusCode: a.Status, Duration: a.Duration.Seconds(), Success: a.Outcome == outcomeOK, Error: a.Reason,
-		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TraceID: rec.Trace, TTFT: a.TTFT.Seconds(), TPS: finite(a.TPS),
+		IsStreaming: rec.Stream, RequestID: rec.ID, Session: rec.Session, TraceID: rec.Trace, TTFT: a.TTFT.Seconds(), TPS: a.TPS,
 		Reason: failure(a.Outcome),
 	}
 	e.setTokens(a.Tokens)
-	e.setCost(a.Cost, a.Unpriced, a.Tokens)
+	e.setCost(&a.Cost, a.Unpriced, a.Tokens)
 	return e
 }
 
 // setCost leaves out what is not known, also where it is so of a part only.
-func (e *Entry) setCost(usd float64, unpriced bool, t metrics.Tokens) {
-	if !unpriced && (usd > 0 || t.Any()) {
-		e.CostUSD = &usd
+func (e *Entry) setCost(usd *float64, unpriced bool, t metrics.Tokens) {
+	if !unpriced && (*usd > 0 || t.Any()) {
+		e.CostUSD = usd
 	}
 }
 
@@ -102,34 +99,4 @@ func failure(outcome string) string {
 		return ""
 	}
 	return outcome
-}
-
-// finite is x, or 0 when JSON has no number for it.
-func finite(x float64) float64 {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return 0
-	}
-	return x
-}
-
-// headers copies what may be seen of h.
-func (l *Log) headers(h http.Header) map[string]string {
-	if len(h) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(h))
-	for name, values := range h {
-		out[name] = l.opts.Redact.Header(name, strings.Join(values, ", "))
-	}
-	return out
-}
-
-// size is about how many bytes the entry takes in memory.
-func (e *Entry) size() int64 {
-	const fixed = 2 << 10 // the struct, its map and its decision
-	n := fixed + len(e.Body) + len(e.Error) + len(e.Path) + len(e.Model)
-	for name, value := range e.Headers {
-		n += len(name) + len(value)
-	}
-	return int64(n)
 }

@@ -10,12 +10,13 @@
 // (github.com/anthaathi/anthropic-proxy, requestlog/logger.go), so that its
 // viewers work; body is therefore a string, also when it holds JSON.
 //
-// The log never stands in a request's way: entries go through a bounded queue to
-// one goroutine, and what does not fit or cannot be written is dropped and
-// counted. A Log is safe for concurrent use, and a nil *Log is one that is off.
+// The log never stands in a request's way: lines go through a bounded queue to
+// one goroutine, which takes the secrets out of them and writes many at a time,
+// and what does not fit or cannot be written is dropped and counted. A Log is safe for concurrent use, and a nil *Log is one that is off.
 package requestlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,14 @@ import (
 // between two tries to rotate after one has failed.
 const reportEvery = time.Minute
 
-// flushSize is how many bytes of lines are gathered while more are waiting.
-const flushSize = 64 << 10
+const (
+	// usualSize is about how many bytes a line takes besides its body.
+	usualSize = 2 << 10
+	// flushSize is how many bytes of lines are written at once.
+	flushSize = 64 << 10
+	// keepBuffer is the largest buffer that is kept to be used again.
+	keepBuffer = 1 << 20
+)
 
 var errAborted = errors.New("the log was closed before they were written")
 
@@ -56,7 +63,6 @@ type Log struct {
 	done  chan struct{} // closed when the writer has ended
 
 	// What follows belongs to the writer.
-	enc      encoder
 	buf      []byte // whole lines that wait for flush
 	rotateAt time.Time
 	reported int64 // losses that a warning has told of
@@ -84,34 +90,24 @@ func Open(o Options) (*Log, error) {
 }
 
 // Request writes a request's line. It is called once, when the request has
-// ended. header are the client's; body is copied when it is kept, and may be
-// reused after the call. rec must not change any more.
-func (l *Log) Request(rec metrics.RequestRecord, header http.Header, body []byte) {
+// ended. header are the client's. Nothing of what it is given is kept.
+func (l *Log) Request(rec *metrics.RequestRecord, header http.Header, body []byte) {
 	if l == nil {
 		return
 	}
 	e := requestEntry(rec)
-	e.Headers = l.headers(header)
-	l.push(e, l.kept(body, rec.Phase == metrics.PhaseFailed))
+	l.push(&e, header, l.kept(body, rec.Phase == metrics.PhaseFailed))
 }
 
 // Attempt writes the line of the nth attempt (from 1) of rec when it has ended.
 // header and body are the upstream's answer, as in Request; for a stream the
 // body is what a Capture holds.
-func (l *Log) Attempt(rec metrics.RequestRecord, n int, a metrics.AttemptRecord, header http.Header, body []byte) {
+func (l *Log) Attempt(rec *metrics.RequestRecord, n int, a *metrics.AttemptRecord, header http.Header, body []byte) {
 	if l == nil {
 		return
 	}
 	e := attemptEntry(rec, n, a)
-	e.Headers = l.headers(header)
-	l.push(e, l.kept(body, a.Outcome != outcomeOK && a.Outcome != outcomeCanceled))
-}
-
-// Write writes an entry as it is, but for its secrets.
-func (l *Log) Write(e Entry) {
-	if l != nil {
-		l.push(e, nil)
-	}
+	l.push(&e, header, l.kept(body, a.Outcome != outcomeOK && a.Outcome != outcomeCanceled))
 }
 
 // Dropped is the number of lines that were lost so far: the queue was full, or
@@ -151,16 +147,16 @@ func (l *Log) kept(body []byte, failed bool) []byte {
 	return body
 }
 
-// push queues e, with a copy of body if there is room for one.
-func (l *Log) push(e Entry, body []byte) {
-	size := e.size() + int64(len(body))
-	if !l.queue.reserve(size) {
+// push queues a line of e. It is encoded here, where the body lies, rather than
+// by the writer: that saves a copy of it, and what else is kept for so long.
+func (l *Log) push(e *Entry, header http.Header, body []byte) {
+	reserved := int64(usualSize + len(body))
+	if !l.queue.reserve(reserved) {
 		return
 	}
-	if len(body) > 0 {
-		e.Body = string(body)
-	}
-	l.queue.push(item{e, size})
+	next := lines.Get().(*line)
+	next.append(e, header, body)
+	l.queue.push(next, reserved)
 }
 
 // run writes until the queue is closed and empty.
@@ -168,10 +164,11 @@ func (l *Log) run() {
 	defer close(l.done)
 	defer l.file.close()
 	for batch := range l.queue.batches {
-		for i := range batch {
-			l.add(&batch[i].entry)
-			l.queue.release(batch[i].size)
-			batch[i] = item{} // its body may be large, and the batch is used again
+		for i, next := range batch {
+			l.add(next.text)
+			l.queue.release(next.size)
+			next.recycle()
+			batch[i] = nil // the batch is used again
 		}
 		l.flush()
 		l.report(false)
@@ -179,25 +176,25 @@ func (l *Log) run() {
 	l.report(true)
 }
 
-// add encodes e behind the lines that wait, and makes room for it in the file.
-func (l *Log) add(e *Entry) {
+// add puts a line behind those that wait, and makes room for it in the file.
+func (l *Log) add(text []byte) {
 	if l.file.aborted.Load() {
 		l.lose(1, errAborted)
 		return
 	}
-	line, err := l.enc.encode(e, l.opts.Redact)
+	text, err := redactLine(text, l.opts.Redact)
 	if err != nil {
 		l.lose(1, err)
 		return
 	}
-	if len(l.buf) > 0 && len(l.buf)+len(line) > flushSize {
+	if len(l.buf) > 0 && len(l.buf)+len(text) > flushSize {
 		l.flush()
 	}
-	if l.opts.MaxSize > 0 && l.file.size+int64(len(l.buf)+len(line)) > l.opts.MaxSize {
+	if l.opts.MaxSize > 0 && l.file.size+int64(len(l.buf)+len(text)) > l.opts.MaxSize {
 		l.flush()
-		l.rotate(l.opts.MaxSize - int64(len(line)))
+		l.rotate(l.opts.MaxSize - int64(len(text)))
 	}
-	l.buf = append(l.buf, line...)
+	l.buf = append(l.buf, text...)
 }
 
 // flush writes the lines that wait. Those that cannot be written are lost; the
@@ -207,7 +204,7 @@ func (l *Log) flush() {
 		return
 	}
 	if n, err := l.file.write(l.buf); err != nil {
-		l.lose(countLines(l.buf[n:]), err)
+		l.lose(bytes.Count(l.buf[n:], []byte("\n")), err)
 	}
 	if l.buf = l.buf[:0]; cap(l.buf) > keepBuffer {
 		l.buf = nil

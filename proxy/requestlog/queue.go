@@ -3,18 +3,23 @@ package requestlog
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // What waits for the writer is bounded by number and by memory.
 const (
-	queueEntries = 1024
-	queueBytes   = 64 << 20
+	queueLines = 1024
+	queueBytes = 64 << 20
 )
 
-type item struct {
-	entry Entry
-	size  int64 // bytes that were reserved for it
-}
+// The writer is woken when there is enough for it to do, or when the first line
+// has waited for gatherFor: to wake it costs more than a line does. It is also
+// about what a kill can cost.
+const (
+	gatherFor   = 100 * time.Millisecond
+	gatherLines = queueLines / 8
+	gatherBytes = 256 << 10
+)
 
 // queue is between the requests and the writer. Its one lock is held for a few
 // instructions and never across I/O or a copy of a body.
@@ -23,39 +28,53 @@ type queue struct {
 	wake    chan struct{} // holds a token when there may be something to do
 
 	mu      sync.Mutex
-	items   []item
-	spare   []item // the writer's last batch, to be used again
-	entries int    // reserved and not released
+	waiting []*line
+	ready   int64   // bytes of waiting
+	spare   []*line // the writer's last batch, to be used again
+	lines   int     // reserved and not released
 	bytes   int64
 	closed  bool
 }
 
 func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
 
-// reserve makes room for an entry, or counts it as dropped. Whoever reserves pushes.
+// reserve makes room for a line of about size bytes, or counts it as dropped.
+// Whoever reserves pushes.
 func (q *queue) reserve(size int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || q.entries >= queueEntries || q.bytes+size > queueBytes {
+	if q.closed || q.lines >= queueLines || q.bytes+size > queueBytes {
 		q.dropped.Add(1)
 		return false
 	}
-	q.entries++
+	q.lines++
 	q.bytes += size
 	return true
 }
 
-func (q *queue) push(it item) {
+// push queues a line for which reserved bytes were.
+func (q *queue) push(l *line, reserved int64) {
+	l.size = int64(len(l.text))
 	q.mu.Lock()
-	q.items = append(q.items, it)
+	before := q.enoughLocked()
+	q.waiting = append(q.waiting, l)
+	q.ready += l.size
+	q.bytes += l.size - reserved
+	signal := len(q.waiting) == 1 || q.enoughLocked() && !before || q.closed
 	q.mu.Unlock()
-	q.signal()
+	if signal {
+		q.signal()
+	}
 }
 
-// release gives an entry's room back when it is no longer held.
+func (q *queue) enoughLocked() bool {
+	return len(q.waiting) >= gatherLines || q.ready >= gatherBytes
+}
+
+// release gives a line's room back when it is no longer held.
 func (q *queue) release(size int64) {
 	q.mu.Lock()
-	q.entries--
+	q.lines--
 	q.bytes -= size
 	q.mu.Unlock()
 }
@@ -75,23 +94,43 @@ func (q *queue) signal() {
 }
 
 // batches yields all that waits, again and again, until the queue is closed and
-// everything reserved has been yielded. A batch is valid until the next one.
-func (q *queue) batches(yield func([]item) bool) {
-	for {
-		batch, end := q.take()
-		if end || len(batch) > 0 && !yield(batch) {
+// everything reserved has been yielded and released. A batch is valid until the next one.
+func (q *queue) batches(yield func([]*line) bool) {
+	for !q.ended() {
+		<-q.wake
+		q.gather()
+		if batch := q.take(); len(batch) > 0 && !yield(batch) {
 			return
-		}
-		if len(batch) == 0 {
-			<-q.wake
 		}
 	}
 }
 
-func (q *queue) take() (batch []item, end bool) {
+func (q *queue) ended() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	batch = q.items
-	q.items, q.spare = q.spare[:0], batch
-	return batch, q.closed && q.entries == 0
+	return q.closed && q.lines == 0
+}
+
+// gather waits for lines that can be written with the first.
+func (q *queue) gather() {
+	q.mu.Lock()
+	enough := q.enoughLocked() || q.closed
+	q.mu.Unlock()
+	if enough {
+		return
+	}
+	wait := time.NewTimer(gatherFor)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-q.wake:
+	}
+}
+
+func (q *queue) take() []*line {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	batch := q.waiting
+	q.waiting, q.spare, q.ready = q.spare[:0], batch, 0
+	return batch
 }

@@ -37,7 +37,7 @@ const key = "local-upstream-key-0001"
 var came = time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
 
 // saved is a request that one upstream refused and the next one answered.
-func saved() metrics.RequestRecord {
+func saved() *metrics.RequestRecord {
 	attempts := []metrics.AttemptRecord{{
 		Provider: "zai", Model: "glm-4.6", Start: came.Add(time.Millisecond), Duration: 40 * time.Millisecond,
 		Status: 429, Outcome: "rate_limited", Reason: "too many requests",
@@ -46,7 +46,7 @@ func saved() metrics.RequestRecord {
 		TTFT: 350 * time.Millisecond, TPS: 78.5, Tokens: metrics.Tokens{Input: 12, Output: 130, CacheRead: 4000, CacheWrite: 70},
 		Status: 200, Outcome: "ok", Cost: 0.0034,
 	}}
-	return metrics.RequestRecord{
+	return &metrics.RequestRecord{
 		ID: "req_01", Time: came, Method: "POST", Path: "/v1/messages", Model: "claude-sonnet", Stream: true, Session: "s-1",
 		Phase: metrics.PhaseOK, Status: 200, Duration: 2042 * time.Millisecond, TTFT: 392 * time.Millisecond, TPS: 78.5,
 		Tokens: attempts[1].Tokens, Cost: 0.0034,
@@ -59,7 +59,7 @@ func saved() metrics.RequestRecord {
 }
 
 // exhausted is the same request when the second upstream fails too.
-func exhausted() metrics.RequestRecord {
+func exhausted() *metrics.RequestRecord {
 	rec := saved()
 	rec.Phase, rec.Status, rec.Error = metrics.PhaseFailed, 502, "no upstream answered"
 	rec.TTFT, rec.TPS, rec.Tokens = 0, 0, metrics.Tokens{}
@@ -73,6 +73,11 @@ func clientHeader() http.Header {
 		"Content-Type": {"application/json"}, "User-Agent": {"claude-cli/2"}, "Anthropic-Beta": {"a-1", "b-2"},
 		"X-Api-Key": {"client-key-000001"}, "Authorization": {"Bearer client-key-000001"}, "Cookie": {"c=1"},
 	}
+}
+
+// numbered writes a line that can be told by its number.
+func numbered(l *requestlog.Log, n int, body string) {
+	l.Attempt(&metrics.RequestRecord{}, n, &metrics.AttemptRecord{}, nil, []byte(body))
 }
 
 func path(t testing.TB) string { return filepath.Join(t.TempDir(), "requests.jsonl") }
@@ -120,7 +125,7 @@ func entries(t testing.TB, name string) []requestlog.Entry {
 // eventually polls: the writer is another goroutine and tells nobody when it is done.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); runtime.Gosched() {
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never came: %s", what)
 		}
@@ -131,13 +136,13 @@ func TestLines(t *testing.T) {
 	name := path(t)
 	l := open(t, requestlog.Options{Path: name, Redact: redact.New(key)})
 	rec := saved()
-	l.Attempt(rec, 1, rec.Decision.Attempts[0], http.Header{"Retry-After": {"7"}, "Set-Cookie": {"a=b"}}, []byte(`{"type":"error"}`))
-	l.Attempt(rec, 2, rec.Decision.Attempts[1], http.Header{"Request-Id": {"up-1"}}, []byte("event: message_stop\ndata: {}\n\n"))
+	l.Attempt(rec, 1, &rec.Decision.Attempts[0], http.Header{"Retry-After": {"7"}, "Set-Cookie": {"a=b"}}, []byte(`{"type":"error"}`))
+	l.Attempt(rec, 2, &rec.Decision.Attempts[1], http.Header{"Request-Id": {"up-1"}}, []byte("event: message_stop\ndata: {}\n\n"))
 	l.Request(rec, clientHeader(), []byte(`{"model":"claude-sonnet", "n": 12345678901234567890}`))
 	rec = exhausted()
-	l.Attempt(rec, 2, rec.Decision.Attempts[1], nil, nil)
+	l.Attempt(rec, 2, &rec.Decision.Attempts[1], nil, nil)
 	l.Request(rec, nil, nil)
-	l.Request(metrics.RequestRecord{ID: "req_02", Time: came, Model: "gpt-9", Phase: metrics.PhaseCanceled, TPS: math.Inf(1)}, nil, nil)
+	l.Request(&metrics.RequestRecord{ID: "req_02", Time: came, Model: "gpt-9", Phase: metrics.PhaseCanceled, TPS: math.Inf(1)}, nil, nil)
 	closed(t, l)
 
 	got, err := os.ReadFile(name)
@@ -171,10 +176,10 @@ func TestBodiesByMode(t *testing.T) {
 			l := open(t, requestlog.Options{Path: name, Bodies: mode})
 			ok, failed, left := saved(), exhausted(), saved()
 			left.Phase = metrics.PhaseCanceled
-			l.Attempt(ok, 1, ok.Decision.Attempts[0], nil, []byte("answer1"))
-			l.Attempt(ok, 2, ok.Decision.Attempts[1], nil, []byte("answer2"))
+			l.Attempt(ok, 1, &ok.Decision.Attempts[0], nil, []byte("answer1"))
+			l.Attempt(ok, 2, &ok.Decision.Attempts[1], nil, []byte("answer2"))
 			l.Request(ok, nil, []byte("asked"))
-			l.Attempt(failed, 2, failed.Decision.Attempts[1], nil, []byte("answer2"))
+			l.Attempt(failed, 2, &failed.Decision.Attempts[1], nil, []byte("answer2"))
 			l.Request(failed, nil, []byte("asked"))
 			l.Request(left, nil, []byte("asked"))
 			closed(t, l)
@@ -231,7 +236,7 @@ func TestSecretsStayOut(t *testing.T) {
 		header := http.Header{"User-Agent": {secret}, "X-Api-Key": {secret}, "Anthropic-Version": {secret, secret}}
 		for _, body := range []string{secret, string(inJSON), string(inJSONInJSON), "data: " + string(inJSON)} {
 			l.Request(rec, header, []byte(body))
-			l.Attempt(rec, 1, a, header, []byte(body))
+			l.Attempt(rec, 1, &a, header, []byte(body))
 		}
 	}
 	closed(t, l)
@@ -322,9 +327,9 @@ func TestRotation(t *testing.T) {
 			l := open(t, requestlog.Options{Path: name, MaxSize: 2000, Keep: keep})
 			const lines = 40
 			for i := range lines {
-				l.Write(requestlog.Entry{AttemptNumber: i + 1, Body: strings.Repeat("x", 300)})
+				numbered(l, i+1, strings.Repeat("x", 300))
 			}
-			l.Write(requestlog.Entry{AttemptNumber: lines + 1, Body: strings.Repeat("y", 5000)}) // larger than a file may be
+			numbered(l, lines+1, strings.Repeat("y", 5000)) // larger than a file may be
 			closed(t, l)
 			last := lines + 1
 			for _, file := range files(name, keep) {
@@ -392,7 +397,7 @@ func TestRotationThatFailsGoesOnInTheSameFile(t *testing.T) {
 	var out syncBuffer
 	l := open(t, requestlog.Options{Path: name, MaxSize: 1000, Keep: 1, Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	for i := range 20 {
-		l.Write(requestlog.Entry{AttemptNumber: i + 1, Body: strings.Repeat("x", 300)})
+		numbered(l, i+1, strings.Repeat("x", 300))
 	}
 	closed(t, l)
 	if got := entries(t, name); len(got) != 20 || l.Dropped() != 0 {
@@ -492,8 +497,7 @@ func TestFullDisk(t *testing.T) {
 func TestOffAndClosed(t *testing.T) {
 	var off *requestlog.Log
 	off.Request(saved(), nil, nil)
-	off.Attempt(saved(), 1, metrics.AttemptRecord{}, nil, nil)
-	off.Write(requestlog.Entry{})
+	off.Attempt(saved(), 1, &metrics.AttemptRecord{}, nil, nil)
 	c := off.Capture()
 	c.Append([]byte("x"))
 	if c.Bytes() != nil || off.Dropped() != 0 || off.Close(context.Background()) != nil {
@@ -516,7 +520,7 @@ func TestConcurrentWritesKeepEveryLine(t *testing.T) {
 	for g := range 8 {
 		wg.Go(func() {
 			for i := range 50 {
-				l.Request(metrics.RequestRecord{ID: fmt.Sprintf("%d-%d", g, i)}, clientHeader(), bytes.Repeat([]byte("b"), i*100))
+				l.Request(&metrics.RequestRecord{ID: fmt.Sprintf("%d-%d", g, i)}, clientHeader(), bytes.Repeat([]byte("b"), i*100))
 			}
 		})
 	}

@@ -37,7 +37,7 @@ func stuck(t *testing.T, o requestlog.Options) (*requestlog.Log, *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Write(requestlog.Entry{RequestID: "first", Body: strings.Repeat("x", 1<<20)}) // more than a pipe holds
+	l.Request(&metrics.RequestRecord{ID: "first"}, nil, bytes.Repeat([]byte("x"), 1<<20)) // more than a pipe holds
 	if _, err := io.ReadFull(r, make([]byte, 100)); err != nil {
 		t.Fatal(err) // the writer has written, so it has taken the line from the queue
 	}
@@ -48,7 +48,7 @@ func TestQueueIsBoundedByNumber(t *testing.T) {
 	l, r := stuck(t, requestlog.Options{})
 	const sent = 3000
 	for range sent {
-		l.Request(metrics.RequestRecord{ID: "next"}, nil, nil)
+		l.Request(&metrics.RequestRecord{ID: "next"}, nil, nil)
 	}
 	if got := l.Dropped(); got != sent-1024 {
 		t.Errorf("%d dropped of %d", got, sent)
@@ -71,9 +71,9 @@ func TestQueueIsBoundedByBytes(t *testing.T) {
 	l, r := stuck(t, requestlog.Options{})
 	body := bytes.Repeat([]byte("x "), 10<<20)
 	for range 5 {
-		l.Request(metrics.RequestRecord{}, nil, body)
+		l.Request(&metrics.RequestRecord{}, nil, body)
 	}
-	l.Request(metrics.RequestRecord{}, nil, nil) // there is still room for a small one
+	l.Request(&metrics.RequestRecord{}, nil, nil) // there is still room for a small one
 	if got := l.Dropped(); got != 2 {
 		t.Errorf("%d dropped of 5 × 20 MiB", got)
 	}
@@ -85,7 +85,7 @@ func TestCloseIsBoundedInTime(t *testing.T) {
 	var out syncBuffer
 	l, _ := stuck(t, requestlog.Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	for range 10 {
-		l.Request(metrics.RequestRecord{}, nil, nil)
+		l.Request(&metrics.RequestRecord{}, nil, nil)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -132,11 +132,11 @@ func TestDiskThatFillsUpInTheMiddleOfALine(t *testing.T) {
 	name := path(t)
 	l := open(t, requestlog.Options{Path: name})
 	for range 10 {
-		l.Write(requestlog.Entry{Body: strings.Repeat("x", 300)})
+		numbered(l, 1, strings.Repeat("x", 300))
 	}
 	eventually(t, "the losses", func() bool { return l.Dropped() == 8 })
 	reset()
-	l.Write(requestlog.Entry{Body: "there is room again"})
+	numbered(l, 2, "there is room again")
 	closed(t, l)
 	got := entries(t, name) // every line is whole
 	if len(got) != 3 || got[2].Body != "there is room again" {
@@ -164,10 +164,10 @@ func TestTwoLogsShareAFile(t *testing.T) {
 		}
 		return n
 	}
-	a.Write(requestlog.Entry{RequestID: "1"})
+	a.Request(&metrics.RequestRecord{ID: "1"}, nil, nil)
 	eventually(t, "the first line", func() bool { return lines(name) == 1 })
-	b.Write(requestlog.Entry{RequestID: "2"})
+	b.Request(&metrics.RequestRecord{ID: "2"}, nil, nil)
 	eventually(t, "a rotation", func() bool { return lines(name+".1") == 1 && lines(name) == 1 })
-	a.Write(requestlog.Entry{RequestID: "3"})
+	a.Request(&metrics.RequestRecord{ID: "3"}, nil, nil)
 	eventually(t, "a line in the new file", func() bool { return lines(name) == 2 })
 }
