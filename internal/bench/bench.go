@@ -146,7 +146,7 @@ func (b *bench) command(name, upstream string) (*exec.Cmd, error) {
 		return role(roleUpstream, "quick")
 	case name == direct:
 		return role(roleUpstream)
-	case name == bare:
+	case name == bare && b.base == "":
 		return role(roleBare, upstream)
 	}
 	config := filepath.Join(b.dir, name+".yaml")
@@ -157,16 +157,19 @@ func (b *bench) command(name, upstream string) (*exec.Cmd, error) {
 	if name == logged {
 		args = append(args, "-log-file", filepath.Join(b.dir, "requests.jsonl"))
 	}
-	cmd := exec.Command(b.binary, args...)
-	if b.cpuprofile != "" || b.memprofile != "" {
-		var err error
-		if cmd, err = role(roleProfiled, append([]string{profile(b.cpuprofile, name+".cpu"), profile(b.memprofile, name+".heap")}, args...)...); err != nil {
-			return nil, err
-		}
-		return cmd, nil
+	if name == bare {
+		return b.anyproxy(b.base, args...), nil
 	}
+	if b.cpuprofile != "" || b.memprofile != "" {
+		return role(roleProfiled, append([]string{profile(b.cpuprofile, name+".cpu"), profile(b.memprofile, name+".heap")}, args...)...)
+	}
+	return b.anyproxy(b.binary, args...), nil
+}
+
+func (b *bench) anyproxy(binary string, args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, args...)
 	cmd.Env = []string{"HOME=" + b.dir} // nothing of the user's own settings
-	return cmd, nil
+	return cmd
 }
 
 func profile(dir, name string) string {

@@ -1,7 +1,7 @@
 // Command bench measures what anyproxy costs beside a bare
 // net/http/httputil.ReverseProxy:
 //
-//	go run ./internal/bench [-rounds N] [-case NAME,NAME] [-quick] [-cpuprofile DIR] [-memprofile DIR]
+//	go run ./internal/bench [-rounds N] [-case NAME,NAME] [-quick] [-cpuprofile DIR] [-memprofile DIR] [-base BINARY]
 //	go run ./internal/bench -soak 10m [-rate 100]
 //
 // The second form keeps a steady load on anyproxy alone and prints how its
@@ -46,6 +46,7 @@ type options struct {
 	cases      []string // none = all
 	cpuprofile string
 	memprofile string
+	base       string // an anyproxy in the bare one's place
 	soak       time.Duration
 	rate       int
 }
@@ -59,6 +60,7 @@ func parseOptions(args []string, errw io.Writer) (options, error) {
 	names := set.String("case", "", "only the cases `NAME,NAME`: "+strings.Join(caseNames(), ", "))
 	set.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile of each anyproxy process to `DIR`; best with one -case")
 	set.StringVar(&o.memprofile, "memprofile", "", "write a heap profile of each anyproxy process of the memory cases to `DIR`, taken with all streams open")
+	set.StringVar(&o.base, "base", "", "compare with the anyproxy of this `BINARY`, say of another commit, instead of the bare ReverseProxy; not with the cases that convert")
 	set.DurationVar(&o.soak, "soak", 0, "load anyproxy for this `LONG`, at most 11m, and print the slope of its memory")
 	set.IntVar(&o.rate, "rate", 100, "requests per second of a soak")
 	if err := set.Parse(args); err != nil {

@@ -29,7 +29,7 @@ type report struct {
 // loses some by itself (golang/go#40747): those are told, but not counted.
 func (r *report) wrong() (n int64) {
 	for _, t := range r.targets {
-		if t.name != bare {
+		if t.name != bare || r.base != "" {
 			n += t.wrong.Load()
 		}
 	}
@@ -45,7 +45,11 @@ func (r *report) print(out io.Writer) {
 		}
 	}
 	_ = w.Flush() // a reader that has gone
-	fmt.Fprintf(out, "\nMedians of %d rounds. A figure with × is a ratio to the bare ReverseProxy, or of with ÷ without, in the same round.\n", r.rounds)
+	other := "the bare ReverseProxy"
+	if r.base != "" {
+		other = "the other anyproxy, called bare here"
+	}
+	fmt.Fprintf(out, "\nMedians of %d rounds. A figure with × is a ratio to %s, or of with ÷ without, in the same round.\n", r.rounds, other)
 	if r.quick {
 		fmt.Fprintln(out, "This was a smoke test: its times and its memory say nothing.")
 	}
