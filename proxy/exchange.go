@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"anyproxy/metrics"
@@ -62,13 +63,37 @@ type answer struct {
 
 	frame providers.Frame // the newest one
 	at    time.Time       // when it came
-	held  []byte          // the frames before the first content
+	held  []byte          // the frames before the first content; from stash, nil when there are none
+	gauge gauge
+}
+
+// stash keeps the buffers of what was held back.
+var stash = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxStashed is the largest of them that is kept: the usual preamble is much shorter.
+const maxStashed = 4 << 10
+
+// hold keeps the newest frame back.
+func (a *answer) hold() {
+	if a.held == nil {
+		a.held = (*stash.Get().(*[]byte))[:0]
+	}
+	a.held = append(a.held, a.frame.Bytes...)
+}
+
+// drop lets go what was held back.
+func (a *answer) drop() {
+	if held := a.held; held != nil && cap(held) <= maxStashed {
+		stash.Put(&held)
+	}
+	a.held = nil
 }
 
 // close ends the attempt. What it has brought is not to be used any more.
 func (a *answer) close() {
 	defer a.cancel(nil)
 	defer a.watch.stop()
+	a.drop()
 	if a.stream != nil {
 		a.stream.Close()
 	}
@@ -225,7 +250,8 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 			opened = true
 			return nil
 		}
-		a.held = append(a.held, a.frame.Bytes...)
+		a.measure(x.req.Stream)
+		a.hold()
 	}
 }
 
@@ -234,7 +260,8 @@ func limitsOf(l providers.Limits) routing.Limits {
 	return routing.Limits{Requests: routing.Allowance(l.Requests), Tokens: routing.Allowance(l.Tokens), Used: l.Used}
 }
 
-// next waits for a frame, from now on, and tells the meters what it brought.
+// next waits for a frame, from now on. Whoever calls it has the meters told what
+// it brought, when the client need not wait for that.
 func (x *exchange) next(a *answer, now time.Time) (err error) {
 	a.frame, err = a.stream.Next()
 	a.at = x.s.o.Now()
@@ -246,8 +273,8 @@ func (x *exchange) next(a *answer, now time.Time) (err error) {
 		return err
 	}
 	a.watch.heard(a.at)
-	a.measure(x.req.Stream)
 	if a.frame.Kind == providers.Failed {
+		a.measure(x.req.Stream)
 		return a.frame.Err
 	}
 	return nil
@@ -314,34 +341,38 @@ func (x *exchange) endIfInterrupted() bool {
 func (x *exchange) relay(a *answer) (err error) {
 	defer x.contain(&err)
 	defer a.close()
-	out := a.frame.Bytes
-	if len(a.held) > 0 {
-		out = append(a.held, out...)
-		a.held = nil
+	x.commit(a)
+	since, err := x.send(a, x.s.o.Now())
+	if err != nil {
+		return err
 	}
-	x.commit(a, len(out))
-	for {
-		a.watch.pause() // a client that reads slowly is not the upstream's silence
-		writing := x.s.o.Now()
-		if err := x.reply.write(out, a.at); err != nil {
-			return err
-		}
-		since := x.s.o.Now()
-		x.blocked += since.Sub(writing)
-		if a.frame.Kind == providers.End {
-			return nil
-		}
-		a.watch.heard(time.Now())
+	x.settle(a)
+	for a.frame.Kind != providers.End {
 		if err := x.next(a, since); err != nil {
 			return err
 		}
-		out = a.frame.Bytes
+		if since, err = x.send(a, a.at); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// send gives the client what is held back and the newest frame, from now on, and
+// tells when it has.
+func (x *exchange) send(a *answer, now time.Time) (time.Time, error) {
+	a.watch.pause() // a client that reads slowly is not the upstream's silence
+	err := x.reply.write(now, a.held, a.frame.Bytes)
+	since := x.s.o.Now()
+	x.blocked += since.Sub(now)
+	a.watch.heard(since)
+	a.measure(x.req.Stream)
+	return since, err
 }
 
 // commit sends the answer's headers, where they are not sent: from here on
-// there is no way back. size is the length of a non-stream body.
-func (x *exchange) commit(a *answer, size int) {
+// there is no way back.
+func (x *exchange) commit(a *answer) {
 	x.committed = true
 	x.reply.open(a.stream.Status, func(h http.Header) {
 		copyHeader(h, a.stream.Header)
@@ -350,13 +381,21 @@ func (x *exchange) commit(a *answer, size int) {
 			h.Set("X-Anyproxy-Degraded", strings.Join(lost, ", "))
 		}
 		if !x.req.Stream {
-			h.Set("Content-Length", strconv.Itoa(size))
+			h.Set("Content-Length", strconv.Itoa(len(a.held)+len(a.frame.Bytes)))
 		}
 	})
 	if x.rec != nil {
 		x.rec.Commit(a.stream.Status)
 	}
-	// A stream may take minutes. What nobody will ask for is let go.
+}
+
+// settle lets go what nobody will ask for any more, once the client has the
+// first content: a stream may take minutes.
+func (x *exchange) settle(a *answer) {
+	a.drop()
+	if a.frame.Kind == providers.End {
+		return
+	}
 	x.route.Settle()
 	if s, ok := a.stream.Frames.(providers.Settler); ok {
 		s.Settle()

@@ -263,7 +263,7 @@ func (x *exchange) countHere() {
 		x.stamp(h, "", "")
 		h.Set("X-Anyproxy-Degraded", "count_tokens")
 	})
-	_ = x.reply.write(body, time.Now()) // the client may be gone
+	_ = x.reply.write(time.Now(), body) // the client may be gone
 }
 
 // notExhausted stands for the time until a candidate is ready where that is not

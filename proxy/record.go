@@ -40,6 +40,7 @@ func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *provide
 	if a.meter == nil {
 		return metrics.AttemptRecord{}, metrics.Reading{}
 	}
+	a.flush()
 	attempt, reading := a.meter.End(out)
 	var header http.Header
 	var body []byte

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,4 +205,21 @@ func BenchmarkRelay200Events(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/200, "ns/event")
+}
+
+// The meters are told of a fast stream less often than events come. Of what they
+// have not been told when it breaks off, nothing is lost.
+func TestWhatComesFastIsCountedWhole(t *testing.T) {
+	const deltas, text = 57, "twenty bytes of text"
+	events := slices.Concat(sseText[:1], sseText[2:3])
+	for range deltas {
+		events = append(events, `event: content_block_delta`+"\n"+`data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"`+text+"\"}}\n\n")
+	}
+	p := newHarness(t, one, map[string]*upstream{"a": newUpstream(t, cut(events...))})
+	p.ask(t)
+	const bytesPerToken = 4 // before anything is known of the model
+	rec := p.proxy.Snapshot(0).Requests[0]
+	if want := int64(deltas * len(text) / bytesPerToken); rec.Tokens.Output != want || !rec.Tokens.Estimated {
+		t.Errorf("tokens %+v, want %d", rec.Tokens, want)
+	}
 }

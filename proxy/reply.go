@@ -30,13 +30,22 @@ var ping = sse.AppendEvent(nil, "ping", []byte(`{"type": "ping"}`))
 // errGone is a write that failed: the client has left or does not read.
 var errGone = errors.New("write to the client")
 
+// A flusher sends what has been written. Asking a ResponseWriter for it once is
+// cheaper than with each event.
+type flusher interface{ FlushError() error }
+
+// anyFlusher flushes the ResponseWriters that are no flushers themselves.
+type anyFlusher struct{ w http.ResponseWriter }
+
+func (f anyFlusher) FlushError() error { return http.NewResponseController(f.w).Flush() }
+
 // reply is the answer on its way to the client. At first everything is held
 // back; a stream without content is opened after a while with headers and pings
 // of our own; the first content commits it to one upstream. It belongs to the
 // handler's goroutine, but for the pings of its timer.
 type reply struct {
 	w      http.ResponseWriter
-	rc     *http.ResponseController
+	flush  flusher
 	stream bool
 	// capture keeps the answer for the request log; nil when there is none.
 	capture *requestlog.Capture
@@ -50,7 +59,12 @@ type reply struct {
 
 // newReply starts the wait for content of a request that came at began.
 func newReply(w http.ResponseWriter, stream bool, began time.Time, capture *requestlog.Capture) *reply {
-	r := &reply{w: w, rc: http.NewResponseController(w), stream: stream, capture: capture}
+	r := &reply{w: w, stream: stream, capture: capture}
+	if f, ok := w.(flusher); ok {
+		r.flush = f
+	} else {
+		r.flush = anyFlusher{w}
+	}
 	if stream {
 		r.mu.Lock() // the timer may fire before it is stored
 		defer r.mu.Unlock()
@@ -74,7 +88,7 @@ func (r *reply) ping() {
 		h.Set("Cache-Control", "no-cache")
 		r.w.WriteHeader(http.StatusOK)
 	}
-	if r.send(ping, time.Now()) == nil { // else the client is gone, and the handler will notice
+	if r.send(time.Now(), ping) == nil { // else the client is gone, and the handler will notice
 		r.timer.Reset(pingEvery)
 	}
 }
@@ -102,27 +116,32 @@ func (r *reply) open(status int, set func(http.Header)) (opened bool) {
 	return true
 }
 
-// write sends bytes of the answer, and keeps them for the request log. now is
-// the time.
-func (r *reply) write(b []byte, now time.Time) error {
-	if len(b) == 0 {
-		return nil
-	}
-	err := r.send(b, now)
-	if err == nil {
-		r.capture.Append(b)
+// write sends pieces of the answer at once, and keeps them for the request log.
+// now is the time.
+func (r *reply) write(now time.Time, pieces ...[]byte) error {
+	err := r.send(now, pieces...)
+	if err == nil && r.capture != nil {
+		for _, b := range pieces {
+			r.capture.Append(b)
+		}
 	}
 	return err
 }
 
-func (r *reply) send(b []byte, now time.Time) error {
+func (r *reply) send(now time.Time, pieces ...[]byte) error {
 	if now.Sub(r.wrote) >= deadlineStep {
-		_ = r.rc.SetWriteDeadline(now.Add(writeTime)) // not all writers can
+		_ = http.NewResponseController(r.w).SetWriteDeadline(now.Add(writeTime)) // not all writers can
 		r.wrote = now
 	}
-	_, err := r.w.Write(b)
-	if err == nil {
-		err = r.rc.Flush() // now, not when the records of the request are written
+	size := 0
+	var err error
+	for _, b := range pieces {
+		if size += len(b); len(b) > 0 && err == nil {
+			_, err = r.w.Write(b)
+		}
+	}
+	if err == nil && size > 0 {
+		err = r.flush.FlushError() // now, not when the records of the request are written
 	}
 	if err != nil {
 		return &providers.Error{Class: providers.ClassCanceled, Err: errors.Join(errGone, err)}
@@ -142,9 +161,9 @@ func (r *reply) fail(status int, body []byte, set func(http.Header)) {
 	})
 	switch {
 	case opened:
-		_ = r.write(body, time.Now()) // the client may be gone
+		_ = r.write(time.Now(), body) // the client may be gone
 	case r.stream:
-		_ = r.write(sse.AppendEvent(nil, sse.Error, body), time.Now())
+		_ = r.write(time.Now(), sse.AppendEvent(nil, sse.Error, body))
 	default:
 		panic(http.ErrAbortHandler)
 	}

@@ -30,10 +30,10 @@ const longest = 8 * 24 * time.Hour
 // the time until the used-up limits are reset, the latest of them as all must
 // be met.
 func RetryAfter(h http.Header, status int, now time.Time) time.Duration {
-	if ms, ok := number(h.Get("Retry-After-Ms")); ok {
+	if ms, ok := number(first(h, "Retry-After-Ms")); ok {
 		return clamp(ms, time.Millisecond)
 	}
-	if d, ok := statedDelay(h.Get("Retry-After"), now); ok {
+	if d, ok := statedDelay(first(h, "Retry-After"), now); ok {
 		return d
 	}
 	used, all := resets(h, now)
@@ -47,6 +47,9 @@ func RetryAfter(h http.Header, status int, now time.Time) time.Duration {
 func statedDelay(value string, now time.Time) (time.Duration, bool) {
 	if s, ok := number(value); ok {
 		return clamp(s, time.Second), true
+	}
+	if value == "" {
+		return 0, false
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {
@@ -174,6 +177,9 @@ func unixReset(value string, now time.Time) time.Duration {
 
 // number reads a decimal number that is not negative.
 func number(s string) (float64, bool) {
+	if s == "" { // as most often: an error would have to be made
+		return 0, false
+	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
 	return n, err == nil && n >= 0
 }
