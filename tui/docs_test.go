@@ -31,6 +31,34 @@ func TestDocumentedKeys(t *testing.T) {
 	}
 }
 
+// TestDocumentedPictures holds the pictures of the documentation to what the
+// dashboard draws.
+func TestDocumentedPictures(t *testing.T) {
+	sizes := map[string][2]int{"overview": {160, 45}, "request": {120, 36}, "review": {120, 36}}
+	drawn := 0
+	for _, view := range views {
+		size, ok := sizes[view.name]
+		if !ok {
+			continue
+		}
+		drawn++
+		m := testModel(steady(view.snap()), size[0], size[1], trueColorEnv)
+		press(m, view.keys...)
+		picture := svg(m.view, size[0], size[1], &darkPaper)
+		path := "../docs/" + view.name + ".svg"
+		if *update {
+			if err := os.WriteFile(path, []byte(picture), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if there, err := os.ReadFile(path); err != nil || string(there) != picture {
+			t.Errorf("%s is not what the dashboard draws (-update rewrites it): %v", path, err)
+		}
+	}
+	if drawn != len(sizes) {
+		t.Errorf("%d of %d views are there", drawn, len(sizes))
+	}
+}
+
 // keyTable is keymap in Markdown: where, keys, what they do.
 func keyTable() string {
 	var b strings.Builder
