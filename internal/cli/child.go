@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"anyproxy/internal/logging"
 )
 
 // What a shell answers for a command that is not there or is no program.
@@ -119,7 +117,7 @@ func (r *childRun) ownProxy(ctx context.Context, path string, f flags) int {
 		log.open(p.folder)
 		p.logTo.Set(log)
 		code = r.child(ctx, path, clientEnv(p.doc.Config, localURL(p.scheme(), p.listen[0].Addr()), p.built.firstKey, r.getenv))
-		p.logTo.Set(r.errw)
+		p.logTo.Set(r.errw.raw)
 		r.sayWhatHappened(p, log.path)
 		return nil
 	})
@@ -140,7 +138,7 @@ func (r *childRun) sayWhatHappened(p *program, log string) {
 	if log != "" {
 		text += "; " + log + " tells why"
 	}
-	fmt.Fprintln(logging.Clean(r.errw), text)
+	fmt.Fprintln(r.errw, text)
 }
 
 // quieter raises the level of the log that nobody watches.
@@ -162,7 +160,7 @@ func (r *childRun) child(ctx context.Context, path string, vars []variable) int 
 
 	cmd := exec.CommandContext(ctx, path, r.args[1:]...)
 	cmd.Args[0] = r.args[0]
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.in, r.out, r.errw
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.in, r.out, r.errw.raw
 	cmd.Env = childEnv(os.Environ(), vars)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second

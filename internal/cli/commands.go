@@ -16,7 +16,7 @@ type call struct {
 	now    func() time.Time
 	in     io.Reader
 	out    io.Writer
-	errw   io.Writer
+	errw   *stderr
 }
 
 // command is a first word that means something else than to serve.

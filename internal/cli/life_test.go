@@ -19,7 +19,6 @@ import (
 
 	"anyproxy/internal/grammar"
 	"anyproxy/internal/logging"
-	"anyproxy/internal/redact"
 	"anyproxy/internal/simulator"
 	"anyproxy/metrics"
 )
@@ -41,12 +40,12 @@ const anyPort = "-listen=127.0.0.1:0"
 func live(t *testing.T, args ...string) *living {
 	t.Helper()
 	v := &living{}
-	getenv := func(string) string { return "" }
-	f, err := parseFlags(args, getenv, io.Discard)
+	f, err := parseFlags(args, none, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &program{now: time.Now, flags: f, out: io.Discard, errw: &v.log, getenv: getenv, redact: redact.New()}
+	errw := newStderr(&v.log, none)
+	p := &program{now: time.Now, flags: f, out: io.Discard, errw: errw, getenv: none, redact: errw.redact}
 	p.logger, _ = logging.New(&v.log, "", "", p.redact)
 	if err := p.prepare(context.Background(), nil); err != nil {
 		t.Fatal(err)
@@ -342,7 +341,8 @@ func TestWhatCannotBeServedIsRefused(t *testing.T) {
 func TestAnOpenListenerKeepsItsKeys(t *testing.T) {
 	a := upstream(t, simulator.Always(good))
 	file := configFile(t, "apiKeys: [a-client-key-of-somebody]\nlisten: 0.0.0.0:0\n", a)
-	p := &program{now: time.Now, flags: flags{config: file}, out: io.Discard, errw: io.Discard, getenv: func(string) string { return "" }, redact: redact.New()}
+	errw := newStderr(io.Discard, none)
+	p := &program{now: time.Now, flags: flags{config: file}, out: io.Discard, errw: errw, getenv: none, redact: errw.redact}
 	p.logger, _ = logging.New(io.Discard, "", "", p.redact)
 	if err := p.prepare(context.Background(), nil); err != nil {
 		t.Fatal(err)

@@ -159,6 +159,9 @@ func (r *running) post(t testing.TB, body string, header ...string) (res *http.R
 	return res, got
 }
 
+// none is an empty environment.
+func none(string) string { return "" }
+
 func ask(stream bool) string {
 	return fmt.Sprintf(`{"model":"claude-sonnet-4-5","max_tokens":1000,"stream":%v,"messages":[{"role":"user","content":"say hi"}]}`, stream)
 }

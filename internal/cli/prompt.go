@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"anyproxy/internal/logging"
 	"anyproxy/metrics"
 
 	"github.com/charmbracelet/x/term"
@@ -26,14 +25,14 @@ type prompt struct {
 }
 
 // newPrompt returns nil where nobody could see the question or answer it.
-func newPrompt(in io.Reader, outs []io.Writer, logger *slog.Logger) *prompt {
+func newPrompt(in io.Reader, errw *stderr, outs []io.Writer, logger *slog.Logger) *prompt {
 	keyboard, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(keyboard.Fd()) {
 		return nil
 	}
 	for _, out := range outs {
 		if screen, ok := out.(*os.File); ok && term.IsTerminal(screen.Fd()) {
-			return &prompt{keyboard, logging.Clean(out), logger}
+			return &prompt{keyboard, errw.screen(out), logger}
 		}
 	}
 	return nil

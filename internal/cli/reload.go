@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"anyproxy/config"
-	"anyproxy/internal/logging"
 	"anyproxy/metrics"
 	"anyproxy/metrics/ledger"
 	"anyproxy/proxy"
@@ -50,7 +49,7 @@ func newLife(p *program, in io.Reader) *life {
 	l := &life{program: p, screen: p.flags.tui, seen: p.doc.Hash, settle: func() {},
 		hangups: make(chan struct{}, 1), blind: make(chan struct{}), answers: make(chan answer), ended: make(chan struct{})}
 	if p.flags.watch && !p.flags.tui {
-		l.asks = newPrompt(in, []io.Writer{p.out, p.errw}, p.logger)
+		l.asks = newPrompt(in, p.errw, []io.Writer{p.out, p.errw.raw}, p.logger)
 	}
 	return l
 }
@@ -360,7 +359,7 @@ func (l *life) apply(c *candidate, by string) {
 // say writes beside the lines of -tui=plain, for which the log is silent. It
 // waits for it, but not for a stopped terminal.
 func (l *life) say(text string) {
-	apart(context.Background(), func(context.Context) { fmt.Fprint(logging.Clean(l.out), text) })()
+	apart(context.Background(), func(context.Context) { fmt.Fprint(l.errw.screen(l.out), text) })()
 }
 
 // tell writes a review into the log.

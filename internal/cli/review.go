@@ -37,7 +37,7 @@ func (p *program) review(ctx context.Context, doc *config.Document, err error) (
 	if len(r.Problems) > 0 {
 		return nil, r
 	}
-	p.hide(b.secrets...)
+	p.errw.hide(b.secrets...)
 	now := p.proxy.Snapshot(0)
 	r.Changes = changesOf(config.Diff(p.doc.Config, doc.Config))
 	r.Text = linesOf(config.TextDiff(p.doc, doc))

@@ -34,7 +34,8 @@ func hinted(err error, hint string) error { return &failure{err, hint} }
 
 // Run runs anyproxy with the given arguments (without the program's name) and
 // returns its exit code. It ends when ctx does.
-func Run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errw io.Writer) int {
+func Run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, stderr io.Writer) int {
+	errw := newStderr(stderr, getenv)
 	if len(args) > 0 {
 		if m := findCommand(args[0]); m != nil {
 			return m.do(ctx, &call{args: args[1:], getenv: getenv, now: time.Now, in: in, out: out, errw: errw})
@@ -56,13 +57,4 @@ func Run(ctx context.Context, args []string, getenv func(string) string, in io.R
 		return exitFailed
 	}
 	return exitDone
-}
-
-// complain prints what went wrong and what to do about it.
-func complain(errw io.Writer, err error) {
-	fmt.Fprintf(errw, "anyproxy: error: %v\n", err)
-	var f *failure
-	if errors.As(err, &f) && f.hint != "" {
-		fmt.Fprintf(errw, "anyproxy: hint: %s\n", f.hint)
-	}
 }

@@ -60,7 +60,7 @@ func (p *program) runScreen(ctx context.Context, in io.Reader, do tui.Actions) e
 		if !errors.Is(err, tui.ErrDetached) {
 			return err
 		}
-		p.logTo.Set(p.errw)
+		p.logTo.Set(p.errw.raw)
 		fmt.Fprintln(p.out, "anyproxy serves on. Enter brings the dashboard back, ctrl+c ends anyproxy.")
 		if err := waitForEnter(ctx, in); err != nil {
 			return err

@@ -57,7 +57,6 @@ type program struct {
 	doc      *config.Document // what runs; as long as the life does, it alone uses doc and built
 	built    *built
 	vault    *credential.Vault
-	hidden   concealed
 	late     []string // fresh client keys that wait for the dashboard to leave the terminal
 	state    *routing.State
 	folder   string // of the state, "" = none is kept
@@ -67,7 +66,7 @@ type program struct {
 	exporter *prom.Exporter
 	alerts   *alert.Alerter
 	out      io.Writer
-	errw     io.Writer
+	errw     *stderr
 	logTo    *logging.Switch
 	logger   *slog.Logger
 	redact   *redact.Redactor
@@ -82,12 +81,12 @@ type program struct {
 }
 
 // serve runs the proxy until a signal comes, ctx ends or the dashboard is left.
-func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer) error {
+func serve(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out io.Writer, errw *stderr) error {
 	return serveBy(ctx, time.Now, f, getenv, in, out, errw)
 }
 
 // serveFor serves as long as use runs, which is told when the address is taken.
-func serveFor(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer, use func(context.Context, *program) error) error {
+func serveFor(ctx context.Context, f flags, getenv func(string) string, in io.Reader, out io.Writer, errw *stderr, use func(context.Context, *program) error) error {
 	signals := make(chan os.Signal, 2) // whoever uses it gets them
 	p, end := newProgram(time.Now, f, getenv, out, errw)
 	defer end()
@@ -109,8 +108,8 @@ func serveFor(ctx context.Context, f flags, getenv func(string) string, in io.Re
 
 // newProgram makes the parts that need no configuration. end gives up all that
 // the program has made.
-func newProgram(now func() time.Time, f flags, getenv func(string) string, out, errw io.Writer) (p *program, end func()) {
-	p = &program{flags: f, now: now, out: out, errw: errw, getenv: getenv, redact: redact.New(), logTo: logging.NewSwitch(errw)}
+func newProgram(now func() time.Time, f flags, getenv func(string) string, out io.Writer, errw *stderr) (p *program, end func()) {
+	p = &program{flags: f, now: now, out: out, errw: errw, getenv: getenv, redact: errw.redact, logTo: logging.NewSwitch(errw.raw)}
 	lines := logging.NewAsync(p.logTo)
 	var warning string
 	p.logger, warning = logging.New(lines, getenv("LOG_LEVEL"), getenv("LOG_FORMAT"), p.redact)
@@ -132,7 +131,7 @@ func newProgram(now func() time.Time, f flags, getenv func(string) string, out, 
 
 // serveBy is serve with the clock by which answers are measured and upstreams
 // are chosen.
-func serveBy(ctx context.Context, now func() time.Time, f flags, getenv func(string) string, in io.Reader, out, errw io.Writer) error {
+func serveBy(ctx context.Context, now func() time.Time, f flags, getenv func(string) string, in io.Reader, out io.Writer, errw *stderr) error {
 	signals := make(chan os.Signal, 2)
 	terminal := hasTerminal()
 	signal.Notify(signals, signalsOf(terminal)...)
@@ -162,15 +161,14 @@ func (p *program) prepare(ctx context.Context, signals <-chan os.Signal) (err er
 	for _, w := range p.doc.Warnings {
 		p.logger.Warn(w.String())
 	}
-	p.vault = credential.NewVault(credential.Options{Getenv: p.getenv, Hide: p.hide, Tell: p.told})
+	p.vault = credential.NewVault(credential.Options{Getenv: p.getenv, Hide: p.errw.hide, Tell: p.told})
 	p.state = routing.NewState()
 	p.saved = p.remember()
 	if p.built, err = build(ctx, p.doc.Config, nil, p.state, p.vault, p.getenv, p.now); err != nil {
 		return err
 	}
-	proxies, passwords := outboundProxies(p.getenv)
-	p.hide(passwords...)
-	p.hide(p.built.secrets...)
+	proxies, _ := outboundProxies(p.getenv)
+	p.errw.hide(p.built.secrets...)
 	for _, w := range p.built.warnings {
 		p.logger.Warn(w)
 	}
@@ -225,13 +223,8 @@ func (p *program) load(ctx context.Context, signals <-chan os.Signal) (err error
 		return err
 	}
 	p.doc = doc
+	p.errw.hideThoseOf(doc.Config, p.getenv)
 	return explain(doc, "correct the file and start again; example.config.yaml explains every key")
-}
-
-// hide keeps secrets out of the log, the old ones too: running requests may
-// still tell of them.
-func (p *program) hide(secrets ...string) {
-	p.hidden.add(p.redact, secrets)
 }
 
 // told passes on what is to be known of a credential.
@@ -387,8 +380,9 @@ func (p *program) greet() {
 
 // announce tells fresh client keys.
 func (p *program) announce(keys []string) {
+	out := logging.Clean(p.errw.raw) // which redacts nothing
 	for _, key := range keys {
-		fmt.Fprintln(p.errw, key)
+		fmt.Fprintln(out, key)
 	}
 }
 
@@ -478,7 +472,7 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	p.leaveScreen(screen)
 	p.announce(p.late)
 	if p.world == nil { // how a simulation ends is nobody's news
-		p.logTo.Set(p.errw)
+		p.logTo.Set(p.errw.raw)
 	}
 	for ; served < len(p.listen); served++ {
 		<-failed
@@ -508,7 +502,7 @@ func (p *program) wait(ctx context.Context, life *life, signals <-chan os.Signal
 			p.logger.Info("signal received, draining", "signal", sig.String())
 			return nil
 		case err := <-screen:
-			p.logTo.Set(p.errw)
+			p.logTo.Set(p.errw.raw)
 			if err == nil {
 				return nil // the person has quit
 			}

@@ -111,7 +111,7 @@ func TestStateFolder(t *testing.T) {
 			t.Errorf("%+v: %q, %v", c, got, err)
 		}
 	}
-	if _, err := stateFolder("~/s", func(string) string { return "" }); err == nil {
+	if _, err := stateFolder("~/s", none); err == nil {
 		t.Error("a home that nobody knows is no error")
 	}
 }
@@ -128,7 +128,6 @@ func TestDemoKeepsNothing(t *testing.T) {
 
 func TestThresholdFlagBeatsTheFile(t *testing.T) {
 	file := configFile(t, "routing: {tpsThreshold: 10}\n", upstream(t, nil))
-	none := func(string) string { return "" }
 	for args, want := range map[string]float64{"": 10, "-tps-threshold=0": 0, "-tps-threshold=25": 25} {
 		f, err := parseFlags(append([]string{"-config", file}, strings.Fields(args)...), none, io.Discard)
 		if err != nil {
@@ -140,7 +139,7 @@ func TestThresholdFlagBeatsTheFile(t *testing.T) {
 	}
 	var out, errw safeBuffer
 	for _, bad := range []string{"-1", "NaN", "fast"} {
-		if code := Run(t.Context(), []string{"-tps-threshold", bad}, func(string) string { return "" }, strings.NewReader(""), &out, &errw); code != 2 {
+		if code := Run(t.Context(), []string{"-tps-threshold", bad}, none, strings.NewReader(""), &out, &errw); code != 2 {
 			t.Errorf("%s: exit code %d", bad, code)
 		}
 	}

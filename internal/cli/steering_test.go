@@ -38,7 +38,7 @@ func startQuick(t *testing.T, config string) *quick {
 	f := flags{config: writeFile(t, "config.yaml", config), listen: "127.0.0.1:0"}
 	go func() {
 		code := 0
-		if err := serveBy(ctx, q.now, f, func(string) string { return "" }, strings.NewReader(""), &q.out, &q.errw); err != nil {
+		if err := serveBy(ctx, q.now, f, none, strings.NewReader(""), &q.out, newStderr(&q.errw, none)); err != nil {
 			code = 1
 		}
 		q.exit <- code

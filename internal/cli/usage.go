@@ -102,8 +102,8 @@ func usageFolder(config string, getenv func(string) string) (ledger.Folder, erro
 	return ledgerIn(folder), nil
 }
 
-func printUsage(f *usageFlags, folder ledger.Folder, now time.Time, getenv func(string) string, out, errw io.Writer) error {
-	progress := newProgress(errw)
+func printUsage(f *usageFlags, folder ledger.Folder, now time.Time, getenv func(string) string, out io.Writer, errw *stderr) error {
+	progress := newProgress(errw.raw)
 	r, err := folder.ReadReport(ledger.By(f.by), f.days, now, progress.told)
 	progress.done()
 	if err != nil {

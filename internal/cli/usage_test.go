@@ -70,7 +70,8 @@ func usageOf(t testing.TB, env map[string]string, now time.Time, out io.Writer, 
 	t.Helper()
 	var e bytes.Buffer
 	m := usageCommand()
-	code = m.do(t.Context(), &call{args: args, getenv: func(k string) string { return env[k] }, now: func() time.Time { return now }, out: out, errw: &e})
+	getenv := func(k string) string { return env[k] }
+	code = m.do(t.Context(), &call{args: args, getenv: getenv, now: func() time.Time { return now }, out: out, errw: newStderr(&e, getenv)})
 	return code, e.String()
 }
 

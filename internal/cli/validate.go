@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"anyproxy/config"
+	"anyproxy/internal/logging"
 )
 
 func validateCommand() command {
@@ -33,11 +34,12 @@ Exit codes: 0 nothing is wrong with it, 1 something is, 2 called wrongly.
 }
 
 // checkConfig says what a start would say of the configuration alone.
-func checkConfig(path string, getenv func(string) string, out, errw io.Writer) error {
+func checkConfig(path string, getenv func(string) string, out io.Writer, errw *stderr) error {
 	doc, err := loadConfig(flags{config: path}, getenv)
 	if err != nil {
 		return err
 	}
+	errw.hideThoseOf(doc.Config, getenv)
 	for _, w := range doc.Warnings {
 		fmt.Fprintf(errw, "anyproxy: warning: %s\n", strings.TrimPrefix(listed(config.Problems{w}), "\n  "))
 	}
@@ -47,6 +49,6 @@ func checkConfig(path string, getenv func(string) string, out, errw io.Writer) e
 	for _, w := range append(inertWarning(doc.Config), unpriced(doc.Config)...) {
 		fmt.Fprintf(errw, "anyproxy: warning: %s\n", w)
 	}
-	fmt.Fprintf(out, "%s is in order: %s, %s\n", doc.Name, count(len(doc.Config.Providers), "provider"), count(len(doc.Config.Models), "model"))
+	fmt.Fprintf(logging.Clean(out), "%s is in order: %s, %s\n", doc.Name, count(len(doc.Config.Providers), "provider"), count(len(doc.Config.Models), "model"))
 	return nil
 }
