@@ -50,9 +50,9 @@ var arrows = []arrow{
 		"github.com/prometheus/client_golang/prometheus/promhttp"}},
 	{from: "metrics/*", ours: []string{"metrics"}},
 	{from: "providers", ours: []string{"config"}},
-	{from: "providers/bedrock", ours: shared, modules: []string{sdk + "/aws", sdk + "/config", sdk + "/credentials/ssocreds", sdk + "/credentials/stscreds",
+	{from: "providers/bedrock", ours: shared, modules: []string{sdk + "/aws", sdk + "/aws/signer/v4", sdk + "/config", sdk + "/credentials/ssocreds", sdk + "/credentials/stscreds",
 		sdk + "/service/bedrockruntime", sdk + "/service/bedrockruntime/types", sdk + "/service/sts",
-		smithy, smithy + "/auth/bearer", smithy + "/middleware", smithy + "/transport/http"}, tests: []string{eventstream}},
+		smithy, smithy + "/auth/bearer", smithy + "/logging", smithy + "/middleware", smithy + "/transport/http"}, tests: []string{eventstream}},
 	{from: "providers/credential", ours: []string{"config", "internal/redact"}, modules: []string{"golang.org/x/oauth2", "github.com/zalando/go-keyring"}},
 	{from: "providers/*", ours: shared, tests: []string{"internal/grammar", openai}},
 	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "metrics/price", "config", "proxy/*", "internal/jsonscan", "internal/redact"},
@@ -66,7 +66,7 @@ var arrows = []arrow{
 
 // shared is what the providers of all formats may use.
 var shared = []string{"providers", "config", "providers/sse", "providers/credential", "providers/ratelimit", "providers/upstream",
-	"providers/messages", "providers/tokens", "internal/jsonscan", "internal/redact"}
+	"providers/messages", "providers/tokens", "providers/listing", "internal/jsonscan", "internal/redact"}
 
 const (
 	tea      = "github.com/charmbracelet/bubbletea"

@@ -10,6 +10,7 @@
 package anthropic
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/url"
@@ -30,7 +31,8 @@ type Provider struct {
 	// before the first Send.
 	Mixed bool
 
-	urls [2]url.URL // by providers.Endpoint
+	urls   [2]url.URL // by providers.Endpoint
+	models url.URL    // the list of them
 	// unsigned is set once an answer has brought thinking without a signature:
 	// then this upstream takes it back.
 	unsigned atomic.Bool
@@ -50,7 +52,7 @@ func New(cfg config.Provider, key credential.Source) (*Provider, error) {
 		return nil, err
 	}
 	base = upstream.WithoutVersion(base)
-	return &Provider{Client: client, urls: [...]url.URL{
+	return &Provider{Client: client, models: *base.JoinPath("/v1/models"), urls: [...]url.URL{
 		providers.Messages:    *base.JoinPath(providers.Messages.Path()),
 		providers.CountTokens: *base.JoinPath(providers.CountTokens.Path()),
 	}}, nil
@@ -67,4 +69,10 @@ func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.S
 		return nil, err
 	}
 	return messages.Accept(x.Take(res), r.Endpoint, r.Stream, &p.unsigned)
+}
+
+// Preview tells what Send would send, but for the key.
+func (p *Provider) Preview(r *providers.Request) (providers.Preview, error) {
+	parts := p.splice(r)
+	return providers.Preview{Header: p.header(r, config.Secret{}), Body: bytes.Join(parts[:], nil)}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/auth/bearer"
+	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"anyproxy/config"
@@ -79,7 +80,8 @@ func (a *account) open(ctx context.Context) (*session, error) {
 	}
 	// The SDK's caches would give credentials up minutes before their end.
 	atTheEnd := func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow, o.ExpiryWindowJitterFrac = 0, 0 }
-	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithCredentialsCacheOptions(atTheEnd)}
+	// Its own logger writes to the standard error, where a dashboard may be.
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithCredentialsCacheOptions(atTheEnd), awsconfig.WithLogger(logging.Nop{})}
 	if a.cfg.Region != "" {
 		options = append(options, awsconfig.WithRegion(a.cfg.Region))
 	}

@@ -121,6 +121,11 @@ func (c *call) prepare() (err error) {
 			c.model = id
 		}
 	}
+	return c.put()
+}
+
+// put makes the body that the model is sent.
+func (c *call) put() error {
 	body := bytes.TrimLeft(c.req.Body.Bytes(), " \t\r\n")
 	if err := jsonscan.Valid(body, upstream.MaxDepth); err != nil || body[0] != '{' {
 		e := c.Fail(providers.ClassInvalid, errors.New("request body is no JSON object"))
@@ -130,6 +135,19 @@ func (c *call) prepare() (err error) {
 	c.plan = c.p.learnt.plan(c.model, c.req.Header, body)
 	c.convert(body)
 	return nil
+}
+
+// Preview tells what Send would send as things are known now.
+func (p *Provider) Preview(r *providers.Request) (providers.Preview, error) {
+	x, err := (&upstream.Client{Name: p.Name, Auth: config.AuthNone}).Begin(context.Background(), r.Model)
+	if err != nil {
+		return providers.Preview{}, err
+	}
+	c := &call{Exchange: x, p: p, req: r, model: r.Model}
+	if err := c.put(); err != nil {
+		return providers.Preview{}, err
+	}
+	return providers.Preview{Body: c.body, Lost: c.degraded}, nil
 }
 
 // convert makes Bedrock's body of the client's.

@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -100,6 +101,17 @@ func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.S
 			most = l.limit
 		}
 	}
+}
+
+// Preview tells what Send would send as things are known now, but for the key.
+func (p *Provider) Preview(r *providers.Request) (providers.Preview, error) {
+	c := conversions.Get().(*conversion)
+	defer c.release()
+	c.begin(p.target(r.Model), p.seals, r, 0)
+	if err := c.convert(r); err != nil {
+		return providers.Preview{}, p.invalid(r, err)
+	}
+	return providers.Preview{Header: p.header(r, config.Secret{}), Body: slices.Clone(c.out), Lost: c.lost}, nil
 }
 
 func (p *Provider) target(model string) *target {
