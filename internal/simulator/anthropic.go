@@ -23,7 +23,7 @@ func (u *Upstream) route(w http.ResponseWriter, r *http.Request, rec *Received, 
 	case r.Method == http.MethodHead && (path == "/" || path == "/api/hello"):
 		w.WriteHeader(http.StatusOK)
 	case path == "/v1/models" && r.Method == http.MethodGet:
-		writeJSON(w, http.StatusOK, modelList(u.models))
+		writeJSON(w, http.StatusOK, messagesList(u.models, r.URL.Query()))
 	case path == "/v1/messages" && r.Method == http.MethodPost:
 		if problem := checkRequest(rec.Body); problem != "" {
 			refuse(http.StatusBadRequest, problem)
@@ -107,28 +107,6 @@ func checkRequest(body []byte) string {
 		return "messages: Field required"
 	}
 	return ""
-}
-
-func modelList(ids []string) any {
-	type model struct {
-		Type        string `json:"type"`
-		ID          string `json:"id"`
-		DisplayName string `json:"display_name"`
-		CreatedAt   string `json:"created_at"`
-	}
-	list := struct {
-		Data    []model `json:"data"`
-		HasMore bool    `json:"has_more"`
-		FirstID string  `json:"first_id"`
-		LastID  string  `json:"last_id"`
-	}{Data: []model{}}
-	for _, id := range ids {
-		list.Data = append(list.Data, model{"model", id, id, "2025-10-01T00:00:00Z"})
-	}
-	if len(ids) > 0 {
-		list.FirstID, list.LastID = ids[0], ids[len(ids)-1]
-	}
-	return list
 }
 
 // newID makes an id in the API's shape: a prefix, 01 and 22 letters and digits.

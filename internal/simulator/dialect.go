@@ -20,6 +20,9 @@ type Dialect struct {
 	Comments    bool // ": OPENROUTER PROCESSING" before every event
 	Usage       UsageHabit
 	Errors      ErrorHabit
+	// Context is what the list of models calls the size of a context window; ""
+	// = it states none (OpenAI).
+	Context string
 	// Refuse are fields of requests that are answered 400.
 	Refuse []string
 }

@@ -27,6 +27,8 @@ func (u *Upstream) routeOpenAI(w http.ResponseWriter, r *http.Request, rec *Rece
 			return
 		}
 		u.complete(w, r, rec)
+	case strings.HasSuffix(path, "/models") && r.Method == http.MethodGet:
+		writeJSON(w, http.StatusOK, u.dialect.list(u.models))
 	case strings.HasSuffix(path, "/chat/completions"):
 		refuse(http.StatusMethodNotAllowed, "Method Not Allowed")
 	default:

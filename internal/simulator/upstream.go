@@ -33,8 +33,11 @@ type Options struct {
 	Script Script   // default Conversation(Answer{})
 	Keep   int      // how many of the newest requests are recorded; 0 = 1000, negative = none
 	Models []string // what GET /v1/models names; default three of Claude's
-	OpenAI *Dialect // speak the OpenAI format in this way; nil = the Anthropic one, and Bedrock's
-	AWS    *AWS     // checks requests to Bedrock's paths; nil takes any bearer token there
+	// Contexts are the sizes of context windows that the list of models states, in
+	// tokens, by model.
+	Contexts map[string]int
+	OpenAI   *Dialect // speak the OpenAI format in this way; nil = the Anthropic one, and Bedrock's
+	AWS      *AWS     // checks requests to Bedrock's paths; nil takes any bearer token there
 }
 
 const defaultKeep = 1000
@@ -45,7 +48,7 @@ var defaultModels = []string{"claude-opus-4-1", "claude-sonnet-4-5", "claude-hai
 // Upstream is a running server on a loopback port of its own.
 type Upstream struct {
 	script  Script
-	models  []string
+	models  []listed
 	dialect *Dialect // nil = the Anthropic format
 	aws     *AWS
 	url     string
@@ -67,12 +70,15 @@ func Start(ctx context.Context, o Options) (*Upstream, error) {
 		return nil, fmt.Errorf("start upstream: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	u := &Upstream{script: o.Script, models: o.Models, dialect: o.OpenAI, aws: o.AWS, url: "http://" + listener.Addr().String(), cancel: cancel}
+	u := &Upstream{script: o.Script, dialect: o.OpenAI, aws: o.AWS, url: "http://" + listener.Addr().String(), cancel: cancel}
 	if u.script == nil {
 		u.script = Conversation(Answer{})
 	}
-	if u.models == nil {
-		u.models = defaultModels
+	if o.Models == nil {
+		o.Models = defaultModels
+	}
+	for _, id := range o.Models {
+		u.models = append(u.models, listed{id, o.Contexts[id]})
 	}
 	u.ring.keep = max(o.Keep, 0)
 	if o.Keep == 0 {
@@ -133,6 +139,8 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ask, route := readAsk, u.route
 	if b, ok := bedrockPath(r); ok {
 		ask, route = b.ask, u.routeBedrock(b)
+	} else if isBedrockList(r) {
+		route = u.routeBedrockList
 	} else if u.dialect != nil {
 		ask, route = readChat, u.routeOpenAI
 	}
