@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +26,8 @@ var scriptPrograms = map[string]func(){
 // TestScripts runs the scripts of testdata/scripts, each in a folder and a home of
 // its own. Beside the usual commands they have
 //
-//	upstream KIND NAME  starts a simulator, KIND as of a provider; $NAME is its URL
+//	upstream KIND NAME [MODEL[=N]...]  starts a simulator, KIND as of a provider, with these models
+//	                                   and contexts of N tokens; $NAME is its URL
 //	asked NAME N        holds that the simulator was asked N times since its start
 //	expand FILE...      replaces $NAME in files by the environment's values
 //	await PATTERN       waits for a file that the glob pattern matches
@@ -49,12 +52,21 @@ func TestScripts(t *testing.T) {
 type upstreamsKey struct{}
 
 func scriptUpstream(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: upstream anthropic|bedrock|openai NAME")
+	if len(args) < 2 {
+		ts.Fatalf("usage: upstream anthropic|bedrock|openai NAME [MODEL[=N]...]")
 	}
-	var o simulator.Options
+	o := simulator.Options{Contexts: map[string]int{}}
 	if args[0] == "openai" {
-		o.OpenAI = &simulator.Dialect{}
+		o.OpenAI = &simulator.Dialect{Context: "max_model_len"}
+	}
+	for _, arg := range args[2:] {
+		model, context, _ := strings.Cut(arg, "=")
+		o.Models = append(o.Models, model)
+		if context != "" {
+			n, err := strconv.Atoi(context)
+			ts.Check(err)
+			o.Contexts[model] = n
+		}
 	}
 	u, err := simulator.Start(context.Background(), o)
 	ts.Check(err)

@@ -364,12 +364,12 @@ func TestS14RedirectsAndAddresses(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"ftp://x.example": "http", "https://user:pass@x.example": "user", "https://x.example?a=b": "query", "https://x.example#f": "fragment", "x.example": "http",
 	} {
-		code, _, errw := run(t, nil, "validate", "-config", writeFile(t, "c.yaml", "providers: {a: {endpoint: '"+endpoint+"', auth: none}}\nmodels: [{name: m, provider: a}]\n"))
+		code, _, errw := run(t, nil, "validate", "-offline", "-config", writeFile(t, "c.yaml", "providers: {a: {endpoint: '"+endpoint+"', auth: none}}\nmodels: [{name: m, provider: a}]\n"))
 		if code != exitFailed || !strings.Contains(errw, "providers.a.endpoint") || !strings.Contains(errw, want) || strings.Contains(errw, "pass@") {
 			t.Errorf("%s: exit code %d, %s", endpoint, code, errw)
 		}
 	}
-	_, _, errw := run(t, nil, "validate", "-config", writeFile(t, "c.yaml", "providers: {a: {endpoint: 'http://x.example', auth: none}}\nmodels: [{name: m, provider: a}]\n"))
+	_, _, errw := run(t, nil, "validate", "-offline", "-config", writeFile(t, "c.yaml", "providers: {a: {endpoint: 'http://x.example', auth: none}}\nmodels: [{name: m, provider: a}]\n"))
 	if !strings.Contains(errw, "plain http beyond this machine") {
 		t.Errorf("plain http: %s", errw)
 	}
@@ -429,7 +429,7 @@ func TestS15AndS16TLSOfProviders(t *testing.T) {
 	if spoken.Load() != tls.VersionTLS13 || oldSpoken.Load() != tls.VersionTLS12 {
 		t.Errorf("spoken: %x and %x", spoken.Load(), oldSpoken.Load())
 	}
-	code, _, errw := run(t, nil, "validate", "-config", writeFile(t, "c.yaml", "providers: {a: {endpoint: 'https://x.example', auth: none, tls: {pins: ['"+right+"']}}}\nmodels: [{name: m, provider: a}]\n"))
+	code, _, errw := run(t, nil, "validate", "-offline", "-config", writeFile(t, "c.yaml", "providers: {a: {endpoint: 'https://x.example', auth: none, tls: {pins: ['"+right+"']}}}\nmodels: [{name: m, provider: a}]\n"))
 	if code != exitFailed || !strings.Contains(errw, "needs at least 2 pins") {
 		t.Errorf("one pin: exit code %d, %s", code, errw)
 	}
@@ -462,12 +462,12 @@ func TestS18ForcedProviders(t *testing.T) {
 func TestS21StrictConfiguration(t *testing.T) {
 	text := "providers: {a: {endpoint: 'https://x.example', apiKey: sk-secret-of-mine, apiKye: sk-secret-of-mine}}\n" +
 		"models: [{name: m, provider: a, weight: .nan}]\nretry: {maxDelay: 5}\nmodels: []\n---\na: b\n"
-	code, _, errw := run(t, nil, "validate", "-config", writeFile(t, "c.yaml", text))
+	code, _, errw := run(t, nil, "validate", "-offline", "-config", writeFile(t, "c.yaml", text))
 	if code != exitFailed || strings.Contains(errw, "sk-secret-of-mine") {
 		t.Errorf("exit code %d, %s", code, errw)
 	}
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "models: []\n", ""), "---\na: b\n", "")
-	code, _, errw = run(t, nil, "validate", "-config", writeFile(t, "c.yaml", text))
+	code, _, errw = run(t, nil, "validate", "-offline", "-config", writeFile(t, "c.yaml", text))
 	for _, want := range []string{"c.yaml:1:", "did you mean apiKey?", "models[0].weight", "retry.maxDelay"} {
 		if code != exitFailed || !strings.Contains(errw, want) || strings.Contains(errw, "sk-secret-of-mine") {
 			t.Errorf("%s: exit code %d, %s", want, code, errw)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"anyproxy/config"
@@ -98,9 +97,7 @@ func providerOrder(c *config.Config, h *health) (names []string) {
 
 func printHealth(out io.Writer, base string, h *health, names []string) {
 	fmt.Fprintf(out, "%s: %s, %d of %d providers can be asked\n\n", base, h.Status, h.Healthy, h.Total)
-	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PROVIDER\tSTATE\tTOK/S\tFAILED\tAGAIN IN")
+	rows := [][]string{{"PROVIDER", "STATE", "TOK/S", "FAILED", "AGAIN IN"}}
 	for _, name := range names {
 		p := h.Providers[name]
 		speed, again := "–", ""
@@ -110,12 +107,9 @@ func printHealth(out io.Writer, base string, h *health, names []string) {
 		if wait := time.Until(p.RetryAt); wait > 0 {
 			again = wait.Round(time.Second).String()
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%.1f %%\t%s\n", name, p.State, speed, 100*p.ErrorRate, again)
+		rows = append(rows, []string{name, p.State, speed, fmt.Sprintf("%.1f %%", 100*p.ErrorRate), again})
 	}
-	_ = table.Flush() // into memory
-	for line := range bytes.Lines(text.Bytes()) {
-		fmt.Fprintf(out, "%s\n", bytes.TrimRight(line, " \n"))
-	}
+	writeTable(out, rows)
 }
 
 // whereServed is the address of a proxy that serves the configuration, else the

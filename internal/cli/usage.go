@@ -174,8 +174,15 @@ func (p *progress) told(done, total int64) {
 	if p.out == nil || total <= 0 || now.Sub(p.began) < patienceOfReaders || now.Sub(p.last) < progressEvery {
 		return
 	}
-	p.last = now
-	fmt.Fprintf(p.out, "\r\x1b[Kreading the ledger: %d %%", min(done, total)*100/total)
+	p.say(fmt.Sprintf("reading the ledger: %d %%", min(done, total)*100/total))
+}
+
+// say shows a line in the place of the one before.
+func (p *progress) say(text string) {
+	if p.out != nil {
+		p.last = time.Now()
+		fmt.Fprint(p.out, "\r\x1b[K"+text)
+	}
 }
 
 // done takes away what was told.

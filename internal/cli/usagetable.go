@@ -6,7 +6,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"anyproxy/metrics/ledger"
 
@@ -108,12 +107,7 @@ func (t usageTable) name(s string) string {
 		return map[ledger.By]string{ledger.ByProvider: "(no attempt)", ledger.ByModel: "(no attempt)",
 			ledger.ByKey: "(no key)", ledger.BySession: "(no session)"}[t.report.By]
 	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
+	return shown(s)
 }
 
 // costOf is what is known of a cost: ≥ where that is a part of it, ? where it is

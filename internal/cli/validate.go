@@ -2,53 +2,160 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"strings"
 
 	"anyproxy/config"
-	"anyproxy/internal/logging"
+	"anyproxy/providers"
+	"anyproxy/providers/credential"
+	"anyproxy/proxy"
 )
 
 func validateCommand() command {
 	return command{
 		name: "validate", about: "check a configuration file",
-		usage: `anyproxy validate checks a configuration file without a network and says all that is wrong with it.
-
-Usage: anyproxy validate [-config FILE]
-
-Exit codes: 0 nothing is wrong with it, 1 something is, 2 called wrongly.
-
-`,
+		usage: validateUsage,
 		prepare: func(c *call, set *flag.FlagSet) func(context.Context) int {
-			path := addConfigFlag(c, set)
-			return func(context.Context) int {
-				if err := checkConfig(path.file(), c.getenv, c.out, c.errw); err != nil {
-					return c.failed(err)
-				}
-				return exitDone
-			}
+			f := validateFlags{config: addConfigFlag(c, set)}
+			set.BoolVar(&f.offline, "offline", false, "check the file alone; ask nobody")
+			set.BoolVar(&f.json, "json", false, "one JSON document instead of tables; docs/validate.md describes it")
+			return func(ctx context.Context) int { return f.run(ctx, c) }
 		},
 	}
 }
 
-// checkConfig says what a start would say of the configuration alone.
-func checkConfig(path string, getenv func(string) string, out io.Writer, errw *stderr) error {
-	doc, err := loadConfig(flags{config: path}, getenv)
-	if err != nil {
+const validateUsage = `anyproxy validate says all that is wrong with a configuration, and what its
+providers say of the models in it.
+
+  anyproxy validate                     check config.yaml, ask its providers
+  anyproxy validate -offline            check the file alone
+  anyproxy validate -json | jq .valid   for programs
+
+What is wrong with the file is told before anybody is asked. Each provider is then
+asked for its list of models, for 3 seconds; one that cannot be reached is a warning.
+
+Usage: anyproxy validate [-config FILE] [-offline] [-json]
+
+Exit codes: 0 nothing is wrong, 1 something is, 2 called wrongly.
+
+`
+
+// validateFlags are the command line of validate.
+type validateFlags struct {
+	config  *configFlag
+	offline bool
+	json    bool
+}
+
+// run is the command: 0 when nothing is wrong, also beside warnings, 1 when
+// something is, 2 when the call was wrong.
+func (f *validateFlags) run(ctx context.Context, c *call) int {
+	v := &validation{call: c}
+	err := v.check(f.config.file())
+	if err == nil && !f.offline {
+		err = v.ask(ctx)
+	}
+	return v.conclude(f, err)
+}
+
+// validation is one run of validate.
+type validation struct {
+	*call
+	doc      *config.Document
+	warnings []string  // without the words before them
+	asked    []*polled // nil = nobody was
+	targets  []target
+}
+
+func (v *validation) warn(format string, args ...any) {
+	v.warnings = append(v.warnings, fmt.Sprintf(format, args...))
+}
+
+// check says what a start would say of the file alone.
+func (v *validation) check(path string) (err error) {
+	if v.doc, err = loadConfig(flags{config: path}, v.getenv); err != nil {
 		return err
 	}
-	errw.hideThoseOf(doc.Config, getenv)
-	for _, w := range doc.Warnings {
-		fmt.Fprintf(errw, "anyproxy: warning: %s\n", strings.TrimPrefix(listed(config.Problems{w}), "\n  "))
+	v.errw.hideThoseOf(v.doc.Config, v.getenv)
+	for _, w := range v.doc.Warnings {
+		v.warn("%s", strings.TrimPrefix(listed(config.Problems{w}), "\n  "))
 	}
-	if err := explain(doc, "example.config.yaml explains every key"); err != nil {
+	if err := explain(v.doc, "example.config.yaml explains every key"); err != nil {
 		return err
 	}
-	for _, w := range append(inertWarning(doc.Config), unpriced(doc.Config)...) {
-		fmt.Fprintf(errw, "anyproxy: warning: %s\n", w)
-	}
-	fmt.Fprintf(logging.Clean(out), "%s is in order: %s, %s\n", doc.Name, count(len(doc.Config.Providers), "provider"), count(len(doc.Config.Models), "model"))
+	v.warnings = append(v.warnings, append(inertWarning(v.doc.Config), unpriced(v.doc.Config)...)...)
 	return nil
+}
+
+// ask has the providers say which models they have, and judges the targets by
+// that. Its error is one for which a start would fail too, or a key that a
+// provider refuses.
+func (v *validation) ask(ctx context.Context) error {
+	vault := credential.NewVault(credential.Options{Getenv: v.getenv, Hide: v.errw.hide})
+	defer vault.Close()
+	b := &built{vault: vault, instances: map[string]*instance{}, random: map[string]config.Secret{}}
+	defer b.close(nil)
+	w := proxy.Wiring{Config: v.doc.Config, Providers: map[string]providers.Provider{}}
+	if err := b.fill(ctx, &w, &built{}, v.getenv); err != nil {
+		return hinted(fmt.Errorf("%s: %w", v.doc.Name, err), "a start would fail for the same reason")
+	}
+	v.errw.hide(b.secrets...)
+	v.warnings = append(v.warnings, b.warnings...)
+	v.asked = pollAll(ctx, b.instances, v.doc.Config.Providers, newProgress(v.errw.raw))
+	v.targets = judge(v.doc.Config, v.asked, b.instances)
+	v.warnOfAnswers()
+	v.warnings = append(v.warnings, mixedTiers(v.doc.Config)...)
+	return v.refusedKeys()
+}
+
+// refusedKeys is the error of the keys that their providers refuse.
+func (v *validation) refusedKeys() error {
+	var refused []string
+	for _, a := range v.asked {
+		if a.State == listRefused {
+			refused = append(refused, fmt.Sprintf("provider %s refuses its key: %s", a.provider.Name, a.Error))
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	return hinted(errors.New(strings.Join(refused, "; ")), "set another apiKey, or look whether this one has expired")
+}
+
+// conclude tells what was found and returns the exit code.
+func (v *validation) conclude(f *validateFlags, failed error) int {
+	out := v.errw.screen(v.out)
+	if f.json {
+		if err := v.writeJSON(out, failed); err != nil {
+			return v.failed(err)
+		}
+	} else {
+		for _, w := range v.warnings {
+			fmt.Fprintf(v.errw, "anyproxy: warning: %s\n", w)
+		}
+		if failed == nil || v.asked != nil {
+			v.writeText(out, failed)
+		}
+	}
+	if failed == nil {
+		return exitDone
+	}
+	complain(v.errw, failed)
+	return exitFailed
+}
+
+// writeText is the report for a person.
+func (v *validation) writeText(out io.Writer, failed error) {
+	c := v.doc.Config
+	verdict := " is in order"
+	if failed != nil {
+		verdict = ""
+	}
+	fmt.Fprintf(out, "%s%s: %s, %s\n", v.doc.Name, verdict, count(len(c.Providers), "provider"), count(len(c.Models), "model"))
+	if v.asked != nil {
+		v.writeTables(out)
+	}
 }

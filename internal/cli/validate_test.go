@@ -27,7 +27,7 @@ func validated(t *testing.T, env map[string]string, text string, mode os.FileMod
 		t.Fatal(err)
 	}
 	var o, e bytes.Buffer
-	code = Run(t.Context(), []string{"validate", "--config", "f.yaml"}, func(k string) string { return env[k] }, untouchable(t), &o, &e)
+	code = Run(t.Context(), []string{"validate", "--offline", "--config", "f.yaml"}, func(k string) string { return env[k] }, untouchable(t), &o, &e)
 	return code, o.String(), e.String()
 }
 
@@ -191,11 +191,11 @@ func TestValidateCalls(t *testing.T) {
 		"an argument":       {[]string{"other.yaml"}, nil, 2, "", "anyproxy: error: unexpected argument \"other.yaml\"\nanyproxy: hint: anyproxy validate -help tells how it is called\n"},
 		"an unknown flag":   {[]string{"-listen", "x"}, nil, 2, "", "anyproxy: error: flag provided but not defined: -listen\nanyproxy: hint: anyproxy validate -help tells how it is called\n"},
 		"an empty flag":     {[]string{"-config", ""}, nil, 2, "", "anyproxy: error: invalid value \"\" for flag -config: it is empty; name a file, or leave the flag out\nanyproxy: hint: anyproxy validate -help tells how it is called\n"},
-		"help":              {[]string{"-help"}, nil, 0, "", "the keys in the environment)\n"},
+		"help":              {[]string{"-help"}, nil, 0, "", "ask nobody\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errw bytes.Buffer
-			code := Run(t.Context(), append([]string{"validate"}, c.args...), func(k string) string { return c.env[k] }, untouchable(t), &out, &errw)
+			code := Run(t.Context(), append([]string{"validate", "-offline"}, c.args...), func(k string) string { return c.env[k] }, untouchable(t), &out, &errw)
 			if code != c.code || out.String() != c.out || !strings.HasSuffix(errw.String(), c.errw) || c.errw == "" && errw.Len() > 0 {
 				t.Errorf("exit code %d, stdout %q, stderr %q", code, out.String(), errw.String())
 			}
@@ -205,7 +205,7 @@ func TestValidateCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if code := Run(t.Context(), []string{"validate"}, func(string) string { return "" }, untouchable(t), &out, io.Discard); code != 0 || out.String() != fmt.Sprintf("%s is in order: 1 provider, 1 model\n", defaultConfig) {
+	if code := Run(t.Context(), []string{"validate", "-offline"}, func(string) string { return "" }, untouchable(t), &out, io.Discard); code != 0 || out.String() != fmt.Sprintf("%s is in order: 1 provider, 1 model\n", defaultConfig) {
 		t.Errorf("without a flag: exit code %d, %q", code, out.String())
 	}
 }

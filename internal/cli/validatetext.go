@@ -1,0 +1,199 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"anyproxy/config"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// longestTarget is how many cells of a target's name a table shows, so that a
+// line fits into 80.
+const longestTarget = 30
+
+// writeTables shows the providers, the contexts and the features.
+func (v *validation) writeTables(out io.Writer) {
+	fmt.Fprintln(out)
+	rows := [][]string{{"PROVIDER", "TYPE", "MODELS"}}
+	for _, a := range v.asked {
+		rows = append(rows, []string{ansi.Truncate(a.provider.Name, longestTarget, "…"), string(a.provider.Type), a.summary()})
+	}
+	writeTable(out, rows)
+	fmt.Fprintln(out)
+	rows = [][]string{{"TARGET", "TIER", "LISTED", "CONTEXT"}}
+	differ := 0
+	for i := range v.targets {
+		t := &v.targets[i]
+		if t.changes() {
+			differ++
+		}
+		rows = append(rows, []string{t.cell(), strconv.Itoa(t.model.Tier), knownText(t.known), t.contextText()})
+	}
+	writeTable(out, rows)
+	if differ > 0 {
+		fmt.Fprintf(out, "%s another than its provider states\n", count(differ, "context")+map[bool]string{true: " is", false: " are"}[differ == 1])
+	}
+	fmt.Fprintln(out)
+	v.writeFeatures(out)
+}
+
+// writeFeatures is a line for each upstream, which may be several targets.
+func (v *validation) writeFeatures(out io.Writer) {
+	head := []string{"WHAT IS CARRIED TO"}
+	for _, s := range specimens {
+		head = append(head, strings.TrimPrefix(strings.TrimSuffix(s.name, "_control"), "web_"))
+	}
+	rows := [][]string{head}
+	seen := map[string]bool{}
+	for i := range v.targets {
+		t := &v.targets[i]
+		if seen[t.fullName()] {
+			continue
+		}
+		seen[t.fullName()] = true
+		row := []string{t.cell()}
+		for _, f := range t.features {
+			row = append(row, f.cell())
+		}
+		rows = append(rows, row)
+	}
+	writeTable(out, rows)
+}
+
+func (f *feature) cell() string {
+	all := 0
+	for _, s := range specimens {
+		if s.name == f.Name {
+			all = len(s.betas)
+		}
+	}
+	switch {
+	case f.Carried:
+		return "yes"
+	case len(f.Lost) > 0 && len(f.Lost) < all:
+		return fmt.Sprintf("%d/%d", all-len(f.Lost), all)
+	default:
+		return "no"
+	}
+}
+
+func (t *target) cell() string { return ansi.Truncate(shown(t.fullName()), longestTarget, "…") }
+
+func knownText(known *bool) string {
+	if known == nil {
+		return "–"
+	}
+	return map[bool]string{true: "yes", false: "no"}[*known]
+}
+
+func (t *target) contextText() string {
+	now := "–"
+	if t.model.Context > 0 {
+		now = strconv.Itoa(t.model.Context)
+	}
+	if t.changes() {
+		return now + " → " + strconv.Itoa(t.stated)
+	}
+	return now
+}
+
+// summary is what a provider's line says of its models.
+func (a *polled) summary() string {
+	switch a.State {
+	case listListed:
+		stated := 0
+		for _, m := range a.list.Models {
+			if m.Context > 0 {
+				stated++
+			}
+		}
+		return fmt.Sprintf("%d listed, %d with a context", len(a.list.Models), stated)
+	case listPassthrough:
+		return "not asked: passthrough"
+	case listNone:
+		return "no list"
+	case listNoKey:
+		return "no credential"
+	case listForbidden:
+		return "may not list"
+	case listRefused:
+		return "key refused"
+	default:
+		return "unreachable"
+	}
+}
+
+// validateFormat is the version of what -json prints.
+const validateFormat = 1
+
+// validateJSON is what -json prints. Fields may be added.
+type validateJSON struct {
+	V         int            `json:"v"`
+	Config    string         `json:"config"`
+	Valid     bool           `json:"valid"`
+	Error     string         `json:"error,omitempty"`
+	Problems  []problemJSON  `json:"problems"`
+	Warnings  []string       `json:"warnings"`
+	Providers []providerJSON `json:"providers"` // none where nobody was asked
+	Targets   []targetJSON   `json:"targets"`
+}
+
+type problemJSON struct {
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Key    string `json:"key"`
+	Reason string `json:"reason"`
+}
+
+type providerJSON struct {
+	Name   string              `json:"name"`
+	Type   config.ProviderType `json:"type"`
+	List   listState           `json:"list"`
+	Error  string              `json:"error,omitempty"`
+	Models int                 `json:"models"` // listed
+}
+
+type targetJSON struct {
+	Index    int       `json:"index"` // of models in the file
+	Line     int       `json:"line"`
+	Provider string    `json:"provider"`
+	Model    string    `json:"model"` // "" = the asked one
+	Alias    []string  `json:"alias"`
+	Tier     int       `json:"tier"`
+	Listed   *bool     `json:"listed"` // null = nobody could say
+	Nearest  []string  `json:"nearest,omitempty"`
+	Context  int       `json:"context"` // configured; 0 = not
+	Stated   int       `json:"stated_context"`
+	Features []feature `json:"features"`
+}
+
+func (v *validation) writeJSON(out io.Writer, failed error) error {
+	doc := validateJSON{V: validateFormat, Valid: failed == nil, Problems: []problemJSON{}, Warnings: append([]string{}, v.warnings...),
+		Providers: []providerJSON{}, Targets: []targetJSON{}}
+	if failed != nil {
+		doc.Error = failed.Error()
+	}
+	if v.doc != nil {
+		doc.Config = v.doc.Name
+		for _, p := range v.doc.Problems {
+			doc.Problems = append(doc.Problems, problemJSON{p.Line, p.Col, p.Key, p.Reason})
+		}
+	}
+	for _, a := range v.asked {
+		doc.Providers = append(doc.Providers, providerJSON{a.provider.Name, a.provider.Type, a.State, a.Error, len(a.list.Models)})
+	}
+	for i := range v.targets {
+		t := &v.targets[i]
+		doc.Targets = append(doc.Targets, targetJSON{t.index, t.model.Pos.Line, t.model.Provider, t.model.Name, append([]string{}, t.model.Alias...),
+			t.model.Tier, t.known, t.near, t.model.Context, t.stated, t.features})
+	}
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(doc)
+}
