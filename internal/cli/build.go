@@ -320,30 +320,15 @@ func randomKey() string {
 	return "ak-" + hex.EncodeToString(b[:])
 }
 
-// inertWarning tells of keys without effect: nobody must believe in a budget
-// that is not enforced.
+// inertWarning tells of a key that is set where it has no effect: nobody must
+// believe in a limit that is not kept.
 func inertWarning(c *config.Config) []string {
-	keys := inert(c)
-	if len(keys) == 0 {
-		return nil
-	}
-	return []string{"this version checks but does not act on: " + strings.Join(keys, ", ")}
-}
-
-// inert names the keys that a configuration sets and this version reads and
-// checks without acting on them.
-func inert(c *config.Config) (keys []string) {
-	note := func(key string, set bool) {
-		if set {
-			keys = append(keys, key)
+	for _, m := range c.Models {
+		if p := c.Provider(m.Provider); m.MaxOutput != 0 && p != nil && p.Type != config.OpenAI {
+			return []string{"models[].maxOutput has an effect at providers of type openai only: " + describeTarget(m)}
 		}
 	}
-	note("models[].maxOutput", slices.ContainsFunc(c.Models, func(m config.Model) bool {
-		p := c.Provider(m.Provider)
-		return m.MaxOutput != 0 && p != nil && p.Type != config.OpenAI
-	}))
-	note("models[].thinking", slices.ContainsFunc(c.Models, func(m config.Model) bool { return m.Thinking != nil }))
-	return keys
+	return nil
 }
 
 // unpriced tells of limits that cannot be kept because a model has no price.

@@ -130,7 +130,9 @@ func init() {
 		"models[].capabilities.images":   capability("images", fmt.Sprintf(media, "image", "image/png")),
 		"models[].capabilities.pdf":      capability("pdf", fmt.Sprintf(media, "document", "application/pdf")),
 		"models[].capabilities.thinking": capability("thinking", `"thinking":{"type":"enabled","budget_tokens":1024},`+sayHi),
-		"models[].capabilities.tools":    capability("tools", `"tools":[{"name":"t","input_schema":{"type":"object"}}],`+sayHi),
+		"models[].thinking": {change: []string{"provider: a}", "provider: a, thinking: false}"}, see: asking(`"thinking":{"type":"enabled","budget_tokens":1024},` + sayHi),
+			was: "a", is: "b"},
+		"models[].capabilities.tools": capability("tools", `"tools":[{"name":"t","input_schema":{"type":"object"}}],`+sayHi),
 
 		"routing.prefer": {base: append(equals, "provider: a}", "provider: a, price: {output: 100}}", "provider: b,", "provider: b, price: {output: 1},"),
 			change: []string{"retry:", "routing: {prefer: cost}\nretry:"}, see: mostly, was: "false", is: "true"},

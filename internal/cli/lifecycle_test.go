@@ -79,10 +79,10 @@ func TestRandomKeyIsToldOnce(t *testing.T) {
 
 func TestKeysWithoutEffectAreNamed(t *testing.T) {
 	file := configFile(t, "", upstream(t, nil))
-	edit(t, file, "tier: 1}", "tier: 1, thinking: true}")
+	edit(t, file, "tier: 1}", "tier: 1, maxOutput: 900}")
 	p := start(t, nil, "-config", file)
 	eventually(t, "the warning", func() bool {
-		return strings.Contains(p.errw.String(), "does not act on: models[].thinking")
+		return strings.Contains(p.errw.String(), "models[].maxOutput has an effect at providers of type openai only")
 	})
 }
 
