@@ -131,7 +131,7 @@ func (r *childRun) ownProxy(ctx context.Context, path string, f flags) int {
 // have noticed. All that went well is nobody's news.
 func (r *childRun) sayWhatHappened(p *program, log string) {
 	s := p.rec.Snapshot(^uint64(0))
-	if s.Failed == 0 && s.Saved == 0 {
+	if p.world != nil || s.Failed == 0 && s.Saved == 0 {
 		return
 	}
 	text := fmt.Sprintf("anyproxy: %s answered, %d of them after a fallback, %d failed", count(int(s.OK), "request"), s.Saved, s.Failed)
