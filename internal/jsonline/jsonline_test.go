@@ -136,6 +136,7 @@ func checkText(t *testing.T, s string) {
 	}
 	for _, room := range []int{0, len(s), 2 * len(want)} {
 		checkSame(t, jsonline.AppendText(make([]byte, 0, room), []byte(s)), want)
+		checkSame(t, jsonline.AppendWithoutVectors(make([]byte, 0, room), []byte(s)), want)
 	}
 	checkSame(t, jsonline.AppendString(nil, s), want)
 }

@@ -18,9 +18,14 @@ func AppendString(b []byte, s string) []byte {
 
 // AppendText appends text as a JSON string, quotes included. What is not UTF-8
 // in it becomes U+FFFD.
-func AppendText(b, text []byte) []byte {
+func AppendText(b, text []byte) []byte { return appendText(b, text, vectors) }
+
+func appendText(b, text []byte, vectors bool) []byte {
 	b = append(slices.Grow(b, room(len(text))), '"')
 	for i := 0; i < len(text); {
+		if vectors {
+			b, i = appendBlocks(b, text, i)
+		}
 		b, i = appendWords(b, text, i)
 		b, i = appendRest(b, text, i)
 	}
@@ -29,7 +34,26 @@ func AppendText(b, text []byte) []byte {
 
 // room is how many bytes n bytes of text usually take at most, quotes included:
 // one in eight of a JSON text is to be escaped.
-func room(n int) int { return n + n/8 + word + 2 }
+func room(n int) int { return n + n/8 + 2*block + 2 }
+
+// block is how many bytes escapeVector looks at together.
+const block = 16
+
+// appendBlocks appends text[i:] in blocks, up to one that needs more than escapes
+// of two bytes or to what is less, and says where that is.
+func appendBlocks(b, text []byte, i int) ([]byte, int) {
+	for i+block <= len(text) {
+		if cap(b)-len(b) < 2*block {
+			b = slices.Grow(b, room(len(text)-i))
+		}
+		written, read := escapeVector(b[len(b):cap(b)], text[i:], &spread)
+		b, i = b[:len(b)+written], i+read
+		if cap(b)-len(b) >= 2*block {
+			break
+		}
+	}
+	return b, i
+}
 
 // word is how many bytes are looked at together.
 const word = 8
@@ -82,35 +106,50 @@ func special(x uint64) uint64 {
 // escapes are the letters of the escapes of two bytes.
 var escapes = [256]byte{'"': '"', '\\': '\\', '\b': 'b', '\f': 'f', '\n': 'n', '\r': 'r', '\t': 't'}
 
+const hex = "0123456789abcdef"
+
 // appendRest appends the characters of text[i:] one by one, until there is a
 // whole word ahead that begins with a plain one, and says where that is.
 func appendRest(b, text []byte, i int) ([]byte, int) {
-	const hex = "0123456789abcdef"
 	for i < len(text) {
-		if c := text[i]; c < utf8.RuneSelf {
-			switch e := escapes[c]; {
-			case e != 0:
-				b = append(b, '\\', e)
-			case c < ' ':
-				b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			case i+word <= len(text):
-				return b, i
-			default:
-				b = append(b, c)
-			}
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRune(text[i:])
+		c := text[i]
 		switch {
-		case r == utf8.RuneError && n == 1:
-			b = append(b, `\ufffd`...)
-		case r == '\u2028' || r == '\u2029': // JavaScript takes them for newlines
-			b = append(b, '\\', 'u', '2', '0', '2', hex[r&15])
+		case c >= utf8.RuneSelf:
+			b, i = appendRunes(b, text, i)
+			continue
+		case escapes[c] != 0:
+			b = append(b, '\\', escapes[c])
+		case c < ' ':
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		case i+word <= len(text):
+			return b, i
 		default:
-			b = append(b, text[i:i+n]...)
+			b = append(b, c)
 		}
-		i += n
+		i++
+	}
+	return b, i
+}
+
+// appendRunes appends what is not ASCII, up to the next byte that is.
+func appendRunes(b, text []byte, i int) ([]byte, int) {
+	for i < len(text) && text[i] >= utf8.RuneSelf {
+		from := i
+		r, n := rune(0), 0
+		for ; i < len(text) && text[i] >= utf8.RuneSelf; i += n {
+			if r, n = utf8.DecodeRune(text[i:]); n == 1 || r&^1 == '\u2028' { // which JavaScript takes for newlines
+				break
+			}
+		}
+		b = append(b, text[from:i]...)
+		switch {
+		case n == 1:
+			b = append(b, `\ufffd`...)
+			i++
+		case r&^1 == '\u2028':
+			b = append(b, '\\', 'u', '2', '0', '2', hex[r&15])
+			i += n
+		}
 	}
 	return b, i
 }
