@@ -37,6 +37,7 @@ func (b *built) bedrock(ctx context.Context, p config.Provider, key credential.S
 	if err != nil {
 		return nil, err
 	}
+	impl.OnRenewal(b.vault.Renewed)
 	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
 		if v := getenv(name); v != "" {
 			b.secrets = append(b.secrets, v)

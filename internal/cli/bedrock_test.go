@@ -16,6 +16,8 @@ import (
 	"anyproxy/internal/grammar"
 	"anyproxy/internal/shapes"
 	"anyproxy/internal/simulator"
+	"anyproxy/metrics/ledger"
+	"anyproxy/providers/credential"
 )
 
 const (
@@ -82,7 +84,8 @@ func TestBedrockTakesOver(t *testing.T) {
 	for _, stream := range []bool{true, false} {
 		a := upstream(t, simulator.Always(faulty(simulator.RateLimited(30e9))))
 		b := bedrockUpstream(t, awsAccount(simulator.AWSKey{Secret: awsSecret, Token: awsToken}), simulator.Always(good))
-		p := start(t, nil, "-config", tiered(t, anthropicProvider("a", a), bedrockProvider("b", b)))
+		dir := t.TempDir()
+		p := start(t, stateIn(dir), "-config", tiered(t, anthropicProvider("a", a), bedrockProvider("b", b)))
 		res, body := p.post(t, ask(stream))
 		m, err := check(stream, body)
 		if err != nil || res.StatusCode != 200 || m.End != grammar.Complete || len(m.Tools()) != 2 || m.StopReason != "tool_use" {
@@ -95,6 +98,11 @@ func TestBedrockTakesOver(t *testing.T) {
 			t.Errorf("%d requests, %+v", len(got), got[0].Ask())
 		}
 		p.silentAbout(t, body, awsSecret, awsToken)
+		p.end(t)
+		rows := ofKind(ledgerRows(t, dir), ledger.KindCredential)
+		if len(rows) != 1 || rows[0].Provider != "b" || rows[0].Outcome != "renewed" || rows[0].KeySHA256 != credential.Fingerprint(awsKeyID) {
+			t.Errorf("the ledger has %+v", rows)
+		}
 	}
 }
 

@@ -291,7 +291,7 @@ func (b *built) clientKey(ctx context.Context, k config.ClientKey, before *built
 		}
 		b.random[k.Name] = key.Value
 	} else {
-		source, err := b.vault.Resolve(k.Key, clientKeys)
+		source, err := b.vault.Resolve(k.Key, clientKeyOwner+k.Name)
 		if err != nil {
 			return key, err
 		}
@@ -303,8 +303,14 @@ func (b *built) clientKey(ctx context.Context, k config.ClientKey, before *built
 	return key, nil
 }
 
-// clientKeys is who has the client keys.
-const clientKeys = "apiKeys"
+// clientKeyOwner is, before its name, who has a client key. No provider's name
+// has a slash.
+const clientKeyOwner = "apiKeys/"
+
+// clientKeyOf is the name of the client key that is the owner of a credential.
+func clientKeyOf(owner string) (name string, ok bool) {
+	return strings.CutPrefix(owner, clientKeyOwner)
+}
 
 // sources are the keys of all providers.
 func (b *built) sources() (all []credential.Source) {

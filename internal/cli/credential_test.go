@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,8 @@ import (
 
 	"anyproxy/internal/grammar"
 	"anyproxy/internal/simulator"
+	"anyproxy/metrics/ledger"
+	"anyproxy/providers/credential"
 )
 
 // guardedUpstream answers those who show what good says is good.
@@ -84,8 +87,8 @@ func TestOAuthUnderLoad(t *testing.T) {
 	up, _ := guardedUpstream(t, endpoint.good)
 	kept := writeFile(t, "refresh", endpoint.refresh)
 	log := filepath.Join(t.TempDir(), "requests.jsonl")
-	p := start(t, nil, "-log-file", log, "-config", writeFile(t, "config.yaml", fmt.Sprintf(`
-state: {path: none}
+	dir := t.TempDir()
+	p := start(t, stateIn(dir), "-log-file", log, "-config", writeFile(t, "config.yaml", fmt.Sprintf(`
 providers: {a: {endpoint: %q, auth: bearer, apiKey: {oauth: {tokenUrl: "%s/token", clientId: c, refreshToken: "file:%s"}}}}
 models: [{alias: "claude-*", provider: a}]
 `, up, tokens.URL, kept)))
@@ -116,6 +119,18 @@ models: [{alias: "claude-*", provider: a}]
 	said, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var audited []string
+	for _, r := range ofKind(ledgerRows(t, dir), ledger.KindCredential) {
+		audited = append(audited, r.Outcome+" "+r.KeySHA256)
+		said = fmt.Append(said, r)
+	}
+	var want []string
+	for i := 0; i < len(endpoint.given); i += 2 { // also of the one that the start has asked for
+		want = append(want, "written_back "+credential.Fingerprint(endpoint.given[i+1]), "renewed "+credential.Fingerprint(endpoint.given[i]))
+	}
+	if !slices.Equal(audited, want) {
+		t.Errorf("the ledger has %q, want %q", audited, want)
 	}
 	p.silentAbout(t, said, endpoint.given...)
 }

@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"anyproxy/metrics/ledger"
+	"anyproxy/providers/credential"
 	"anyproxy/proxy"
 
 	"github.com/gofrs/flock"
@@ -67,11 +67,49 @@ func (p *program) openLedger() *ledger.Ledger {
 		Owns: p.lock.held, Redact: p.redact.String, Logger: p.logger, Accounts: accounts})
 	p.journal.SetLabels(p.built.labels)
 	p.journal.Note(ledger.Row{Kind: ledger.KindStart, Version: Version(), File: p.doc.Name, SHA256: p.doc.Hash})
+	p.audit.open(p.journal)
 	p.rec.Observe(p.journal)
 	return accounts
 }
 
 func ledgerIn(folder string) ledger.Folder { return ledger.Folder(filepath.Join(folder, ledgerName)) }
+
+// audit writes into the ledger what becomes of credentials. The first are asked
+// for before the ledger is open: their rows wait for it.
+type audit struct {
+	mu      sync.Mutex
+	journal *ledger.Journal
+	early   []ledger.Row
+}
+
+// maxEarly bounds the rows that wait for a ledger that may never come.
+const maxEarly = 1000
+
+func (a *audit) open(j *ledger.Journal) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.journal = j
+	for _, r := range a.early {
+		j.Note(r)
+	}
+	a.early = nil
+}
+
+// renewed notes what has become of a credential.
+func (a *audit) renewed(r credential.Renewal) {
+	row := ledger.Row{Kind: ledger.KindCredential, Time: time.Now(), Provider: r.Owner, Outcome: string(r.Outcome),
+		KeySHA256: r.Fingerprint, Duration: r.Took.Seconds(), Text: r.Source}
+	if key, ok := clientKeyOf(r.Owner); ok {
+		row.Provider, row.Key = "", key
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.journal != nil {
+		a.journal.Note(row)
+	} else if len(a.early) < maxEarly {
+		a.early = append(a.early, row)
+	}
+}
 
 // closeLedger writes what is left.
 func (p *program) closeLedger() {
@@ -90,8 +128,7 @@ func (p *program) closeLedger() {
 func labels(keys []proxy.Key) ledger.Labels {
 	l := ledger.Labels{Keys: map[string]string{}}
 	for _, k := range keys {
-		sum := sha256.Sum256([]byte(k.Value.Reveal()))
-		l.Keys[k.Name] = hex.EncodeToString(sum[:4])
+		l.Keys[k.Name] = credential.Fingerprint(k.Value.Reveal())
 	}
 	return l
 }

@@ -63,6 +63,7 @@ type program struct {
 	lock     stateLock
 	saved    *stateFile
 	journal  *ledger.Journal
+	audit    audit
 	exporter *prom.Exporter
 	alerts   *alert.Alerter
 	out      io.Writer
@@ -161,7 +162,7 @@ func (p *program) prepare(ctx context.Context, signals <-chan os.Signal) (err er
 	for _, w := range p.doc.Warnings {
 		p.logger.Warn(w.String())
 	}
-	p.vault = credential.NewVault(credential.Options{Getenv: p.getenv, Hide: p.errw.hide, Tell: p.told})
+	p.vault = credential.NewVault(credential.Options{Getenv: p.getenv, Hide: p.errw.hide, Tell: p.told, Renewed: p.audit.renewed})
 	p.state = routing.NewState()
 	p.saved = p.remember()
 	if p.built, err = build(ctx, p.doc.Config, nil, p.state, p.vault, p.getenv, p.now); err != nil {
@@ -229,9 +230,15 @@ func (p *program) load(ctx context.Context, signals <-chan os.Signal) (err error
 
 // told passes on what is to be known of a credential.
 func (p *program) told(n credential.Notice) {
-	p.logger.Warn("credential", "provider", n.Owner, "why", n.Text)
+	e := metrics.Event{Kind: metrics.EventCredential, Provider: n.Owner, Text: p.redact.String(n.Text)}
+	if key, ok := clientKeyOf(n.Owner); ok {
+		e.Provider, e.Text = "", "client key "+key+": "+e.Text
+		p.logger.Warn("client key", "key", key, "why", n.Text)
+	} else {
+		p.logger.Warn("credential", "provider", n.Owner, "why", n.Text)
+	}
 	if rec := p.meters.Load(); rec != nil && n.Failed {
-		rec.Event(metrics.Event{Kind: metrics.EventCredential, Provider: n.Owner, Text: p.redact.String(n.Text)})
+		rec.Event(e)
 	}
 }
 

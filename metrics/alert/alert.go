@@ -171,6 +171,10 @@ func (a *Alerter) event(e *metrics.Event) {
 			a.ends("configuration", "configuration: "+e.Text)
 		}
 	case metrics.EventCredential:
+		if e.Provider == "" { // a client key's
+			a.tell("credential: " + e.Text)
+			return
+		}
 		a.begins("credential of "+e.Provider, fmt.Sprintf("provider %s: its credential fails: %s", e.Provider, e.Text))
 	case metrics.EventReturn:
 		a.ends("credential of "+e.Provider, "provider "+e.Provider+" answers again")

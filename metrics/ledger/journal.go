@@ -168,7 +168,10 @@ func (j *Journal) Happened(e *metrics.Event) {
 	case metrics.EventBudget:
 		row.Kind, row.Text = KindBudget, e.Text
 	case metrics.EventCredential:
-		row.Kind = KindCredential
+		if e.Request == "" { // the program's own, which has rows with more in them
+			return
+		}
+		row.Kind, row.Outcome = KindCredential, "refused"
 	default:
 		return
 	}

@@ -114,7 +114,8 @@ func TestRows(t *testing.T) {
 		a.End(metrics.Result{Outcome: metrics.OutcomeOK, Status: 200})
 		q.Commit(200)
 		q.End(metrics.PhaseOK, 200, "")
-		b.Event(metrics.Event{Kind: metrics.EventCredential, Provider: "b", Text: "the words of an upstream"})
+		b.Event(metrics.Event{Kind: metrics.EventCredential, Provider: "b", Request: "req_1", Text: "the words of an upstream"})
+		b.Event(metrics.Event{Kind: metrics.EventCredential, Provider: "b", Text: "oauth at host: the words of an endpoint"})
 		b.Event(metrics.Event{Kind: metrics.EventOperator, Provider: "b", Text: "held: no new requests"})
 		b.Event(metrics.Event{Kind: metrics.EventFallback, Provider: "b", Text: "the words of an upstream"})
 		b.journal.Note(Row{Kind: KindConfig, Outcome: "applied", SHA256: "cd", By: "signal", Text: strings.Repeat("x", 300)})
@@ -123,7 +124,7 @@ func TestRows(t *testing.T) {
 {"v":1,"kind":"attempt","time":"2000-01-01T01:00:02.5+01:00","request_id":"req_1","attempt":1,"session":"s","key":"ci","key_sha256":"0a1b2c3d","method":"POST","path":"/v1/messages","asked":"claude-…","provider":"plan","model":"glm","outcome":"overloaded","status_code":529,"is_streaming":true,"duration_seconds":1.5,"input_tokens":7,"subscription":true}
 {"v":1,"kind":"attempt","time":"2000-01-01T01:00:03+01:00","request_id":"req_1","attempt":2,"session":"s","key":"ci","key_sha256":"0a1b2c3d","method":"POST","path":"/v1/messages","asked":"claude-…","provider":"b","model":"claude","outcome":"ok","status_code":200,"is_streaming":true,"duration_seconds":0.5,"ttft_seconds":0.25,"input_tokens":1,"output_tokens":2,"cache_read_tokens":3,"cache_write_tokens":9,"cache_write_1h_tokens":4,"reasoning_tokens":1}
 {"v":1,"kind":"request","time":"2000-01-01T01:00:03+01:00","request_id":"req_1","attempts":2,"session":"s","key":"ci","key_sha256":"0a1b2c3d","method":"POST","path":"/v1/messages","asked":"claude-…","provider":"b","model":"claude","outcome":"ok","status_code":200,"is_streaming":true,"duration_seconds":2,"ttft_seconds":1.75}
-{"v":1,"kind":"credential","time":"2000-01-01T01:00:03+01:00","provider":"b"}
+{"v":1,"kind":"credential","time":"2000-01-01T01:00:03+01:00","request_id":"req_1","provider":"b","outcome":"refused"}
 {"v":1,"kind":"operator","time":"2000-01-01T01:00:03+01:00","provider":"b","text":"held: no new requests"}
 {"v":1,"kind":"config","time":"2000-01-01T01:00:03+01:00","outcome":"applied","sha256":"cd","by":"signal","text":"` + strings.Repeat("x", 256) + `"}
 `

@@ -22,7 +22,7 @@ const (
 	KindStop       Kind = "stop"       // the program has ended in good order
 	KindConfig     Kind = "config"     // a changed configuration was applied, rejected or found invalid
 	KindOperator   Kind = "operator"   // a person has done something to a provider
-	KindCredential Kind = "credential" // a provider has refused its key
+	KindCredential Kind = "credential" // a credential was refused, renewed or written back
 	KindBudget     Kind = "budget"     // a limit is near or reached
 )
 
@@ -38,7 +38,7 @@ type Row struct {
 	Attempts  int    `json:"attempts,omitempty"` // of a request: how many it took
 	Session   string `json:"session,omitempty"`
 	Key       string `json:"key,omitempty"`        // the client key's name
-	KeySHA256 string `json:"key_sha256,omitempty"` // the first 8 hex digits of the client key's SHA-256
+	KeySHA256 string `json:"key_sha256,omitempty"` // the first 8 hex digits of its SHA-256; of a credential: of its new value's
 	Method    string `json:"method,omitempty"`
 	Path      string `json:"path,omitempty"`
 	Asked     string `json:"asked,omitempty"`    // the model that the client named
@@ -47,7 +47,8 @@ type Row struct {
 
 	// Outcome is, of an attempt, ok, canceled or the failure's class, as
 	// metrics.AttemptRecord lists them; of a request ok, failed or canceled; of a
-	// configuration applied, rejected or invalid.
+	// configuration applied, rejected or invalid; of a credential refused (by its
+	// provider), renewed, not_renewed, written_back or not_written.
 	Outcome    string  `json:"outcome,omitempty"`
 	StatusCode int     `json:"status_code,omitempty"` // the upstream's; of a request: what the client got
 	Stream     bool    `json:"is_streaming,omitempty"`

@@ -20,6 +20,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"anyproxy/config"
+	"anyproxy/providers/credential"
 )
 
 const (
@@ -42,7 +43,16 @@ const (
 // they gave was refused.
 type account struct {
 	cfg     config.Provider
+	tell    func(credential.Renewal) // nil = nobody asks
 	current atomic.Pointer[session]
+}
+
+// renewed tells of credentials that were asked for. Their id stands for them.
+func (a *account) renewed(id string, took time.Duration, err error) {
+	if r, ok := credential.Asked("AWS credentials", id, took, err); ok && a.tell != nil {
+		r.Owner = a.cfg.Name
+		a.tell(r)
+	}
 }
 
 // A session is one reading of the settings.
@@ -101,9 +111,9 @@ func (a *account) open(ctx context.Context) (*session, error) {
 		s.credentials = nil // the files were read for the region
 	} else if a.cfg.RoleARN != "" {
 		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(c), a.cfg.RoleARN, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = roleSession })
-		s.credentials = renewed(role)
+		s.credentials = renewed(role, a.renewed)
 	} else {
-		s.credentials = renewed(c.Credentials)
+		s.credentials = renewed(c.Credentials, a.renewed)
 	}
 	s.client = bedrockruntime.NewFromConfig(c, a.clientOptions(s))
 	return s, nil

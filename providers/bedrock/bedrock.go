@@ -54,6 +54,10 @@ func New(cfg config.Provider, key credential.Source) (*Provider, error) {
 	return &Provider{Client: client, account: account{cfg: cfg}}, nil
 }
 
+// OnRenewal has tell called each time that AWS credentials are asked for, as an
+// audit wants it. It must be called before all else, or not at all.
+func (p *Provider) OnRenewal(tell func(credential.Renewal)) { p.account.tell = tell }
+
 // Check looks for the AWS credentials, and says what is wrong with them. It takes as long as ctx allows.
 func (p *Provider) Check(ctx context.Context) error {
 	s, err := p.account.session(ctx)

@@ -16,9 +16,10 @@ type renewing struct {
 	inner *noted
 }
 
-// renewed renews what source gives.
-func renewed(source aws.CredentialsProvider) *renewing {
-	inner := &noted{source: source}
+// renewed renews what source gives. tell is told of each time that it is asked;
+// it may be nil.
+func renewed(source aws.CredentialsProvider, tell func(id string, took time.Duration, err error)) *renewing {
+	inner := &noted{source: source, tell: tell}
 	return &renewing{inner: inner, cache: aws.NewCredentialsCache(inner, func(o *aws.CredentialsCacheOptions) {
 		o.ExpiryWindow, o.ExpiryWindowJitterFrac = refreshAhead, 0.5
 	})}
@@ -46,6 +47,7 @@ func (r *renewing) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // noted knows what its source gave last, and until when that serves.
 type noted struct {
 	source aws.CredentialsProvider
+	tell   func(id string, took time.Duration, err error)
 
 	mu     sync.Mutex
 	last   aws.Credentials
@@ -77,7 +79,11 @@ func (n *noted) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if cache, ok := n.source.(*aws.CredentialsCache); ok {
 		cache.Invalidate()
 	}
+	began := time.Now()
 	c, err := n.source.Retrieve(ctx)
+	if n.tell != nil {
+		n.tell(c.AccessKeyID, time.Since(began), err)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err != nil {

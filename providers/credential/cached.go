@@ -156,7 +156,9 @@ func landed(err error) *flight {
 func (c *cached) fly() {
 	ctx, cancel := context.WithTimeout(c.vault.ctx, c.limit())
 	defer cancel()
+	began := time.Now()
 	value, life, fresh, err := c.fetch(ctx)
+	took := time.Since(began)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer within %s", c.limit())
 	}
@@ -165,7 +167,22 @@ func (c *cached) fly() {
 		c.vault.o.Hide(value)
 		c.current.Store(newHeld(value, now, life, fresh))
 	}
+	c.account(value, took, err)
 	c.land(now, err)
+}
+
+// account tells of a fetch for the audit.
+func (c *cached) account(value string, took time.Duration, err error) {
+	r, ok := Asked(c.String(), value, took, err)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	owners := slices.Clone(c.owners)
+	c.mu.Unlock()
+	for _, r.Owner = range owners {
+		c.vault.o.Renewed(r)
+	}
 }
 
 // newHeld decides when a value is renewed.

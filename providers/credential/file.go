@@ -38,6 +38,8 @@ type file struct {
 	told     time.Time // when its age was
 }
 
+func (f *file) String() string { return "file " + f.path }
+
 // Secret returns the file's text less one line end. A file that cannot be read
 // any more is an error, even if it could be before: it may have been revoked.
 func (f *file) Secret(context.Context) (config.Secret, error) { return f.read(false) }
@@ -71,6 +73,9 @@ func (f *file) read(anyway bool) (config.Secret, error) {
 		f.tell(fmt.Sprintf("%s has mode %04o: others can read the key; chmod 600 it", f.path, mode))
 	}
 	f.vault.o.Hide(value.Reveal())
+	if !f.value.Empty() && f.value.Reveal() != value.Reveal() {
+		f.vault.o.Renewed(Renewal{Owner: f.owner, Source: f.String(), Outcome: Renewed, Fingerprint: Fingerprint(value.Reveal())})
+	}
 	f.value, f.modified, f.size = value, info.ModTime(), info.Size()
 	return value, nil
 }

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,19 @@ type heard struct {
 	mu      sync.Mutex
 	notices []Notice
 	hidden  []string
+	renewed []Renewal
+}
+
+// renewals are told in a line each: the owner, the source, the outcome and the
+// fingerprint.
+func (h *heard) renewals() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var b strings.Builder
+	for _, r := range h.renewed {
+		fmt.Fprintln(&b, r.Owner, r.Source, r.Outcome, r.Fingerprint)
+	}
+	return b.String()
 }
 
 func (h *heard) texts() (all []string) {
@@ -50,6 +64,11 @@ func testVault(t testing.TB, h *heard, change ...func(*Options)) *Vault {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.notices = append(h.notices, n)
+		},
+		Renewed: func(r Renewal) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.renewed = append(h.renewed, r)
 		}}
 	for _, c := range change {
 		c(&o)

@@ -161,14 +161,17 @@ func (o *oauth) rotate(ctx context.Context, token string) {
 		k, can = c.fetcher.(keeper)
 	}
 	if can {
-		if err = k.keep(ctx, token); err == nil {
-			o.source, o.newer = token, ""
-			if c, is := o.refresh.(*cached); is {
-				c.replace(token)
-			}
-			return
-		}
+		err = k.keep(ctx, token)
 	}
+	if can && err == nil {
+		o.account(token, WrittenBack)
+		o.source, o.newer = token, ""
+		if c, is := o.refresh.(*cached); is {
+			c.replace(token)
+		}
+		return
+	}
+	o.account(token, NotWritten)
 	if o.told && err == nil {
 		return
 	}
@@ -178,4 +181,13 @@ func (o *oauth) rotate(ctx context.Context, token string) {
 		text = fmt.Sprintf("%s has given a new refresh token, which could not be written back and is lost with this process: %v", o, err)
 	}
 	o.vault.o.Tell(Notice{Owner: o.owner, Text: text, Failed: true})
+}
+
+// account tells of a new refresh token for the audit.
+func (o *oauth) account(token string, what Outcome) {
+	source := o.kept.String()
+	if o.kept.Kind == config.SecretLiteral { // of which that would be dots
+		source = "the configuration"
+	}
+	o.vault.o.Renewed(Renewal{Owner: o.owner, Source: source, Outcome: what, Fingerprint: Fingerprint(token)})
 }

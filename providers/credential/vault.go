@@ -22,6 +22,8 @@ type Options struct {
 	Hide func(values ...string)
 	// Tell is told what an operator should know.
 	Tell func(Notice)
+	// Renewed is told what an audit asks for: each Renewal, once for every owner.
+	Renewed func(Renewal)
 	// Now is the wall clock: the ends of tokens are told in its time.
 	Now func() time.Time
 	// Client makes the requests to token endpoints; default one with TLS 1.3 and
@@ -58,6 +60,9 @@ func NewVault(o Options) *Vault {
 	if o.Tell == nil {
 		o.Tell = func(Notice) {}
 	}
+	if o.Renewed == nil {
+		o.Renewed = func(Renewal) {}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -68,6 +73,9 @@ func NewVault(o Options) *Vault {
 	v.ctx, v.cancel = context.WithCancel(context.Background())
 	return v
 }
+
+// Renewed tells of a credential that somebody else has asked for.
+func (v *Vault) Renewed(r Renewal) { v.o.Renewed(r) }
 
 // Close gives up what is being asked for, and waits for its end.
 func (v *Vault) Close() {
