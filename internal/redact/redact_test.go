@@ -119,7 +119,7 @@ func TestKnownShapes(t *testing.T) {
 		"AKIAIOSFODNN7EXAMPLE",
 		"ASIAIOSFODNN7EXAMPLE",
 	} {
-		for _, around := range [][2]string{{"", ""}, {"invalid key: ", "."}, {`{"k":"`, `"}`}, {`text\n`, `\n`}, {"'", "' was refused"}} {
+		for _, around := range [][2]string{{"", ""}, {"invalid key: ", "."}, {`{"k":"`, `"}`}, {`text\n`, `\n`}, {`key=\u003c`, `\u003E`}, {"'", "' was refused"}} {
 			if got, want := r.String(around[0]+secret+around[1]), around[0]+redact.Dots+around[1]; got != want {
 				t.Errorf("%q, want %q", got, want)
 			}

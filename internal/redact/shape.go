@@ -100,15 +100,20 @@ func awsAccessID(b []byte) int {
 }
 
 // opens reports whether no word runs into b[i]. The n of a JSON string's \n is
-// no word.
+// no word, nor is the 003c of \u003c, which is what many make of a <.
 func opens(b []byte, i int) bool {
 	if i == 0 {
 		return true
 	}
 	prev := b[i-1]
-	escaped := i > 1 && b[i-2] == '\\' && bytes.IndexByte([]byte("nrtbf"), prev) >= 0
-	return escaped || !alnum(prev) && prev != '-' && prev != '_'
+	if !alnum(prev) {
+		return prev != '-' && prev != '_'
+	}
+	letter := i > 1 && b[i-2] == '\\' && bytes.IndexByte([]byte("nrtbf"), prev) >= 0
+	return letter || i > 5 && b[i-6] == '\\' && b[i-5] == 'u' && hex(b[i-4]) && hex(b[i-3]) && hex(b[i-2]) && hex(prev)
 }
+
+func hex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 // random reports whether a part of key between its dashes is too long and too
 // mixed for a word.
