@@ -43,6 +43,7 @@ var arrows = []arrow{
 	{from: "internal/simulator/*", ours: []string{"internal/simulator", "internal/grammar"}},
 	{from: "internal/jsonscan", modules: []string{"golang.org/x/sys/cpu"}},
 	{from: "internal/jsonline", modules: []string{"golang.org/x/sys/cpu"}},
+	{from: "internal/redact", modules: []string{"golang.org/x/sys/cpu"}},
 	{from: "internal/house", tests: []string{"gopkg.in/yaml.v3"}}, // reads the configuration of other tools
 	{from: "internal/*"},
 	{from: "config", modules: []string{"gopkg.in/yaml.v3", "github.com/fsnotify/fsnotify"}},

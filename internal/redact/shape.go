@@ -18,9 +18,34 @@ var tokenChar = func() (t [256]bool) {
 	return t
 }()
 
+// halves is a set of ASCII characters: c is in it if the entries of its low half,
+// in the first 16 bytes, and of its high half, in the last 16, have a bit in common.
+type halves [32]byte
+
+// tokenHalves is tokenChar. The high halves of ASCII but for control characters
+// are 2 to 7: each has a bit.
+var tokenHalves = func() (t halves) {
+	for high := 2; high < 8; high++ {
+		t[16+high] = 1 << (high - 2)
+		for low := range 16 {
+			if tokenChar[high<<4|low] {
+				t[low] |= 1 << (high - 2)
+			}
+		}
+	}
+	return t
+}()
+
 // nextKey returns the first key at or after at, a negative start when there is none.
-func nextKey(b []byte, at int) (start, end int) {
+func nextKey(b []byte, at int) (start, end int) { return nextKeyBy(b, at, vectors) }
+
+func nextKeyBy(b []byte, at int, vectors bool) (start, end int) {
 	for from := at; from+minRun <= len(b); {
+		if vectors {
+			if from = runVector(b, from, &tokenHalves); from+minRun > len(b) {
+				break
+			}
+		}
 		gap := from + minRun - 1
 		for gap >= from && tokenChar[b[gap]] {
 			gap--
@@ -41,21 +66,29 @@ func nextKey(b []byte, at int) (start, end int) {
 	return -1, -1
 }
 
-// keyIn looks for a key in the run b[from:end].
+// keyIn looks for the first key in the run b[from:end].
 func keyIn(b []byte, from, end int) (int, int) {
 	if bearer(b[:from]) && mixed(b[from:end]) {
 		return from, end
 	}
-	for i := from; i < end; i++ {
-		n := 0
-		switch b[i] {
-		case 's':
-			n = skKey(b[i:end])
-		case 'A':
-			n = awsAccessID(b[i:end])
+	s, e := keyAround(b, from, end, '-', skKey)
+	if as, ae := keyAround(b, from, end, 'I', awsAccessID); as >= 0 && (s < 0 || as < s) {
+		return as, ae
+	}
+	return s, e
+}
+
+// keyAround looks in the run b[from:end] for the first key whose third character
+// is c. length gives the length of the one that its argument opens with, or 0.
+func keyAround(b []byte, from, end int, c byte, length func([]byte) int) (int, int) {
+	for i := from + 2; i < end; i++ {
+		next := bytes.IndexByte(b[i:end], c)
+		if next < 0 {
+			break
 		}
-		if n > 0 && opens(b, i) {
-			return i, i + n
+		i += next
+		if n := length(b[i-2 : end]); n > 0 && opens(b, i-2) {
+			return i - 2, i - 2 + n
 		}
 	}
 	return -1, -1

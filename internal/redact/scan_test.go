@@ -1,0 +1,102 @@
+package redact
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// finder is what replace goes by.
+type finder func(b []byte, at int) (start, end int)
+
+// plainNext is matcher.next without any haste.
+func plainNext(needles [][]byte) finder {
+	return func(b []byte, at int) (int, int) {
+		for i := at; i < len(b); i++ {
+			for _, n := range needles { // longest first
+				if bytes.HasPrefix(b[i:], n) {
+					return i, i + len(n)
+				}
+			}
+		}
+		return -1, -1
+	}
+}
+
+// plainNextKey is nextKey without any haste.
+func plainNextKey(b []byte, at int) (int, int) {
+	for from := at; from < len(b); from++ {
+		end := from
+		for end < len(b) && tokenChar[b[end]] {
+			end++
+		}
+		if end-from >= minRun {
+			if bearer(b[:from]) && mixed(b[from:end]) {
+				return from, end
+			}
+			for i := from; i < end; i++ {
+				if n := max(skKey(b[i:end]), awsAccessID(b[i:end])); n > 0 && opens(b, i) {
+					return i, i + n
+				}
+			}
+		}
+		from = end
+	}
+	return -1, -1
+}
+
+// checkScan has all ways to scan a text agree on every match in it.
+func checkScan(t *testing.T, text string, values []string) {
+	t.Helper()
+	b := []byte(text)
+	byWords := func(b []byte, at int) (int, int) { return nextKeyBy(b, at, false) }
+	for name, pair := range map[string][2]finder{
+		"values":               {newMatcher(values).next, plainNext(needlesOf(values))},
+		"keys":                 {nextKey, plainNextKey},
+		"keys without vectors": {byWords, plainNextKey},
+	} {
+		for at := 0; ; {
+			start, end := pair[0](b, at)
+			wantStart, wantEnd := pair[1](b, at)
+			if start != wantStart || end != wantEnd && start >= 0 {
+				t.Fatalf("%s of %q in %q from %d on: [%d:%d], want [%d:%d]", name, values, text, at, start, end, wantStart, wantEnd)
+			}
+			if start < 0 {
+				break
+			}
+			at = end
+		}
+	}
+}
+
+var scanned = []string{
+	"sk-ant-api03-abcdefghij", "sk-0123456789abcdefghij", "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE", "Bearer ", "bearer ", "0123456789abcdef",
+	"local-upstream-key-0001", "bG9jYWwtdXBzdHJlYW0ta2V5LTAwMDE=", "sk-", "AKIA", "a", "Z", "-", "_", "=", " ", "\"", `\n`, `\u003c`, `\u00`, "\n", "é", "\xff",
+	"content_block_delta", "the stream ", `{"type":"text","text":"`, strings.Repeat("x", 15), strings.Repeat("y", 16), strings.Repeat("z", 70), strings.Repeat(" ", 50),
+}
+
+func TestAllScansAgree(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	values := []string{"local-upstream-key-0001", "content_block", `odd/"key"\<&>`}
+	for range 3000 {
+		var text strings.Builder
+		for range rnd.IntN(16) {
+			text.WriteString(scanned[rnd.IntN(len(scanned))])
+		}
+		checkScan(t, text.String(), values[:rnd.IntN(len(values)+1)])
+	}
+}
+
+func FuzzScans(f *testing.F) {
+	for _, s := range scanned {
+		f.Add(strings.Repeat(" ", 40)+s+s, s)
+	}
+	f.Add("Bearer "+strings.Repeat("a1", 40)+" sk-ant-api03-abcdefghij", "aaaaaaaa")
+	f.Fuzz(func(t *testing.T, text, value string) {
+		if len(text) > 2000 || len(value) > 200 {
+			t.Skip() // the plain search is quadratic
+		}
+		checkScan(t, text, []string{value, "content_block_delta"})
+	})
+}
