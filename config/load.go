@@ -23,6 +23,7 @@ type Document struct {
 	Problems Problems
 	Warnings Problems
 	source   *source
+	data     []byte // the file's bytes; nil when it is too large
 }
 
 // Load reads the file at path; see Parse. Its error is that of a file that
@@ -68,7 +69,8 @@ func parse(name string, data []byte, getenv func(string) string, open bool) *Doc
 		doc.Problems.finish(name, doc.source)
 		return doc
 	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	doc.data = data
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	doc.source = newSource(data)
 	root, problems := parseTree(data)
 	if problems != nil {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"anyproxy/config"
@@ -21,6 +22,8 @@ func validateCommand() command {
 		prepare: func(c *call, set *flag.FlagSet) func(context.Context) int {
 			f := validateFlags{config: addConfigFlag(c, set)}
 			set.BoolVar(&f.offline, "offline", false, "check the file alone; ask nobody")
+			set.StringVar(&f.write, "write", "", "set the contexts that the providers state, in `FILE`")
+			set.BoolVar(&f.yes, "yes", false, "do what would be asked for first")
 			set.BoolVar(&f.json, "json", false, "one JSON document instead of tables; docs/validate.md describes it")
 			return func(ctx context.Context) int { return f.run(ctx, c) }
 		},
@@ -31,13 +34,15 @@ const validateUsage = `anyproxy validate says all that is wrong with a configura
 providers say of the models in it.
 
   anyproxy validate                     check config.yaml, ask its providers
+  anyproxy validate -write config.yaml  set the contexts that they state
   anyproxy validate -offline            check the file alone
   anyproxy validate -json | jq .valid   for programs
 
-What is wrong with the file is told before anybody is asked. Each provider is then
-asked for its list of models, for 3 seconds; one that cannot be reached is a warning.
+What is wrong with the file is told before anybody is asked. Then each provider is
+asked for its list of models, for 3 seconds. One that cannot be reached is a
+warning, with -write an error.
 
-Usage: anyproxy validate [-config FILE] [-offline] [-json]
+Usage: anyproxy validate [-config FILE] [-write FILE] [-yes] [-offline] [-json]
 
 Exit codes: 0 nothing is wrong, 1 something is, 2 called wrongly.
 
@@ -46,6 +51,8 @@ Exit codes: 0 nothing is wrong, 1 something is, 2 called wrongly.
 // validateFlags are the command line of validate.
 type validateFlags struct {
 	config  *configFlag
+	write   string // "" = nothing is written
+	yes     bool
 	offline bool
 	json    bool
 }
@@ -54,11 +61,44 @@ type validateFlags struct {
 // something is, 2 when the call was wrong.
 func (f *validateFlags) run(ctx context.Context, c *call) int {
 	v := &validation{call: c}
-	err := v.check(f.config.file())
+	file, err := f.file()
+	if err != nil {
+		m := validateCommand()
+		return c.misused(&m, err)
+	}
+	err = v.check(file)
 	if err == nil && !f.offline {
 		err = v.ask(ctx)
 	}
+	if err == nil && f.write != "" {
+		err = v.write(f.write)
+	}
 	return v.conclude(f, err)
+}
+
+// file is the one to check, "" for the keys in the environment. The error is that
+// of a call that makes no sense.
+func (f *validateFlags) file() (string, error) {
+	file := f.config.file()
+	if f.write == "" {
+		return file, nil
+	}
+	if f.offline {
+		return "", errors.New("-write sets what providers say, and -offline asks none")
+	}
+	there, err := os.Stat(f.write)
+	switch {
+	case err != nil && file == "":
+		return "", errors.New("there is no file to set contexts in; name one with -config FILE")
+	case err != nil: // a new one
+		return file, nil
+	case !f.config.given: // what is to be written is what is meant
+		return f.write, nil
+	}
+	if read, err := os.Stat(file); err == nil && !os.SameFile(read, there) && !f.yes {
+		return "", fmt.Errorf("%s is another file than the configuration; -yes replaces it", f.write)
+	}
+	return file, nil
 }
 
 // validation is one run of validate.
@@ -68,6 +108,7 @@ type validation struct {
 	warnings []string  // without the words before them
 	asked    []*polled // nil = nobody was
 	targets  []target
+	written  string // the file with the contexts that are stated, "" = none was written
 }
 
 func (v *validation) warn(format string, args ...any) {
@@ -137,7 +178,7 @@ func (v *validation) conclude(f *validateFlags, failed error) int {
 			fmt.Fprintf(v.errw, "anyproxy: warning: %s\n", w)
 		}
 		if failed == nil || v.asked != nil {
-			v.writeText(out, failed)
+			v.writeText(f, out, failed)
 		}
 	}
 	if failed == nil {
@@ -148,7 +189,7 @@ func (v *validation) conclude(f *validateFlags, failed error) int {
 }
 
 // writeText is the report for a person.
-func (v *validation) writeText(out io.Writer, failed error) {
+func (v *validation) writeText(f *validateFlags, out io.Writer, failed error) {
 	c := v.doc.Config
 	verdict := " is in order"
 	if failed != nil {
@@ -157,5 +198,12 @@ func (v *validation) writeText(out io.Writer, failed error) {
 	fmt.Fprintf(out, "%s%s: %s, %s\n", v.doc.Name, verdict, count(len(c.Providers), "provider"), count(len(c.Models), "model"))
 	if v.asked != nil {
 		v.writeTables(out)
+	}
+	switch {
+	case failed != nil || f.write == "":
+	case v.written != "":
+		fmt.Fprintf(out, "\nwrote %s\n", v.written)
+	default:
+		fmt.Fprintf(out, "\n%s is left alone: its contexts are those that are stated\n", f.write)
 	}
 }

@@ -42,10 +42,8 @@ const (
 	listRefused     listState = "refused"       // the key is wrong
 )
 
-// failed reports whether asking again later may give a list.
-func (s listState) failed() bool {
-	return s == listUnreachable || s == listNoKey || s == listForbidden || s == listRefused
-}
+// unanswered reports whether asking at another time may give a list.
+func (s listState) unanswered() bool { return s == listUnreachable || s == listNoKey }
 
 // polled is a provider and what it said.
 type polled struct {

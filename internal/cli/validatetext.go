@@ -36,7 +36,7 @@ func (v *validation) writeTables(out io.Writer) {
 	}
 	writeTable(out, rows)
 	if differ > 0 {
-		fmt.Fprintf(out, "%s another than its provider states\n", count(differ, "context")+map[bool]string{true: " is", false: " are"}[differ == 1])
+		fmt.Fprintln(out, count(differ, "context")+map[bool]string{true: " differs", false: " differ"}[differ == 1]+" from what the provider states")
 	}
 	fmt.Fprintln(out)
 	v.writeFeatures(out)
@@ -141,6 +141,7 @@ type validateJSON struct {
 	Warnings  []string       `json:"warnings"`
 	Providers []providerJSON `json:"providers"` // none where nobody was asked
 	Targets   []targetJSON   `json:"targets"`
+	Written   string         `json:"written,omitempty"` // the file that -write has written
 }
 
 type problemJSON struct {
@@ -173,7 +174,7 @@ type targetJSON struct {
 }
 
 func (v *validation) writeJSON(out io.Writer, failed error) error {
-	doc := validateJSON{V: validateFormat, Valid: failed == nil, Problems: []problemJSON{}, Warnings: append([]string{}, v.warnings...),
+	doc := validateJSON{V: validateFormat, Valid: failed == nil, Written: v.written, Problems: []problemJSON{}, Warnings: append([]string{}, v.warnings...),
 		Providers: []providerJSON{}, Targets: []targetJSON{}}
 	if failed != nil {
 		doc.Error = failed.Error()
