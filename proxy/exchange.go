@@ -29,6 +29,7 @@ type exchange struct {
 	id    string
 	began time.Time
 	req   providers.Request
+	scan  scan
 	query routing.Query
 	rec   *metrics.Request // nil for what is not a model request
 	reply *reply

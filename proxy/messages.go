@@ -79,14 +79,20 @@ func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endp
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
 			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),
 		}}
+	x.scan = sc
 	x.query = routing.Query{Model: sc.model, Provider: c.Header.Get("X-Anyproxy-Provider"), Skip: x.skip, Request: c.id, Stream: stream,
-		Need: sc.need(), Look: func() routing.Look { return sc.look(body.Bytes()) }}
+		Need: sc.need(), Look: x.look}
 	if endpoint == providers.Messages {
-		x.query.Session, x.query.Agent = sc.affinity(c.Header, body.Bytes())
-		x.begin(c, sc, trace)
+		name := session(c.Header, sc.userID)
+		x.query.Session, x.query.Agent = sc.affinity(name, c.Header, body.Bytes())
+		x.begin(c, name, trace)
 	}
 	return x, nil
 }
+
+// look is a closer look at the request, which nobody may take once its body has
+// been given back.
+func (x *exchange) look() routing.Look { return x.scan.look(x.req.Body.Bytes()) }
 
 // start chooses the route, false when the request has been refused.
 func (x *exchange) start() bool {

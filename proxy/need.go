@@ -108,10 +108,10 @@ func (c *contents) block(o *jsonscan.Object, b []byte) {
 
 var seed = maphash.MakeSeed()
 
-// affinity names the session for the choice of an upstream: as the client does,
-// else by what does not change while a conversation grows.
-func (s *scan) affinity(h http.Header, b []byte) (name, agent string) {
-	if name = session(h, s.userID); name == "" {
+// affinity names the session for the choice of an upstream: as the client does
+// with name, else by what does not change while a conversation grows.
+func (s *scan) affinity(name string, h http.Header, b []byte) (_, agent string) {
+	if name == "" {
 		name = "#" + strconv.FormatUint(s.opening(b), 36)
 	}
 	return name, h.Get("X-Claude-Code-Agent-Id")

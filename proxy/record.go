@@ -13,9 +13,9 @@ import (
 )
 
 // begin opens the request's record.
-func (x *exchange) begin(c *call, sc scan, trace string) {
-	first := metrics.RequestRecord{ID: c.id, Method: c.Method, Path: c.URL.Path, Model: sc.model,
-		Stream: x.req.Stream, Session: session(c.Header, sc.userID), Trace: trace}
+func (x *exchange) begin(c *call, session, trace string) {
+	first := metrics.RequestRecord{ID: c.id, Method: c.Method, Path: c.URL.Path, Model: x.scan.model,
+		Stream: x.req.Stream, Session: session, Trace: trace}
 	if c.key != nil {
 		first.Key = c.key.name
 	}

@@ -36,7 +36,7 @@ func TestConversationKeepsItsName(t *testing.T) {
 		if bad != nil {
 			t.Fatal(bad)
 		}
-		n, _ := s.affinity(nil, []byte(body))
+		n, _ := s.affinity(session(nil, s.userID), nil, []byte(body))
 		return n
 	}
 	const system = `"model":"m","system":[{"type":"text","text":"be good","cache_control":{"type":"ephemeral"}}],`
@@ -124,7 +124,7 @@ func FuzzScanBody(f *testing.F) {
 		if look := s.look(body); look.Need.Tokens < 0 {
 			t.Fatalf("%d tokens", look.Need.Tokens)
 		}
-		if name, _ := s.affinity(nil, body); name == "" {
+		if name, _ := s.affinity(session(nil, s.userID), nil, body); name == "" {
 			t.Fatal("no session")
 		}
 		var before, after map[string]json.RawMessage

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"encoding/hex"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -77,12 +76,14 @@ func (s *Server) Apply(rt *Runtime) {
 
 // requestID names one request in headers, log and dashboard.
 func requestID() string {
-	var b [8]byte
+	const digits, prefix = "0123456789abcdef", "req_"
+	b := [len(prefix) + 16]byte([]byte(prefix + digits))
 	v := rand.Uint64()
-	for i := range b {
-		b[i] = byte(v >> (8 * i))
+	for i := len(prefix); i < len(b); i++ {
+		b[i] = digits[v&15]
+		v >>= 4
 	}
-	return "req_" + hex.EncodeToString(b[:])
+	return string(b[:])
 }
 
 // route is one entry of the table of paths.

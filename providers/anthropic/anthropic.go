@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"sync/atomic"
 
@@ -64,7 +65,7 @@ func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.S
 	if err != nil {
 		return nil, err
 	}
-	res, err := x.Do(p.request(r, x.Key), upstream.NewBody(r.Body, p.splice(r)))
+	res, err := x.Do(p.request(x, r), upstream.NewBody(r.Body, p.splice(r)))
 	if err != nil {
 		return nil, err
 	}
@@ -74,5 +75,5 @@ func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.S
 // Preview tells what Send would send, but for the key.
 func (p *Provider) Preview(r *providers.Request) (providers.Preview, error) {
 	parts := p.splice(r)
-	return providers.Preview{Header: p.header(r, config.Secret{}), Body: bytes.Join(parts[:], nil)}, nil
+	return providers.Preview{Header: p.header(http.Header{}, r, config.Secret{}), Body: bytes.Join(parts[:], nil)}, nil
 }

@@ -29,7 +29,7 @@ func TestRequestsOfAllSizesGoOut(t *testing.T) {
 	up := newEcho(t)
 	p := newProvider(t, config.Provider{Endpoint: up.URL}, testKey)
 	sizes := []int{0, 1, 5_000, 40_000, 3 << 20}
-	for n := upstream.PlainBuffer - 600; n <= upstream.PlainBuffer+200; n++ { // somewhere there head and body fill the buffer to the byte
+	for n := range 2 * upstream.PlainWriteBuffer { // somewhere there head and body fill the buffer to the byte
 		sizes = append(sizes, n)
 	}
 	for _, n := range sizes {
@@ -83,8 +83,8 @@ func TestBurstIsFewFrames(t *testing.T) {
 	if got.err != nil || got.bytes != text {
 		t.Fatalf("%d bytes of %d, %v", len(got.bytes), len(text), got.err)
 	}
-	if most := len(text)/upstream.PlainBuffer/2 + 1; len(got.frames) > most {
-		t.Errorf("%d frames for %d bytes, want at most %d: the socket is read in pieces of %d", len(got.frames), len(text), most, upstream.PlainBuffer)
+	if most := len(text)/upstream.PlainReadBuffer/2 + 1; len(got.frames) > most {
+		t.Errorf("%d frames for %d bytes, want at most %d: the socket is read in pieces of %d", len(got.frames), len(text), most, upstream.PlainReadBuffer)
 	}
 }
 
@@ -263,4 +263,31 @@ func openWithBody(t *testing.T, p *Provider) (*providers.Stream, weak.Pointer[[1
 	r.Body.Release()
 	<-given
 	return s, weak.Make(data)
+}
+
+// The headers of requests use the same memory, one after the other: what one
+// client sent must not go out in the name of another, who may use another key.
+func TestHeadersOfOneRequestAreNotAnothers(t *testing.T) {
+	up := newEcho(t)
+	p := newProvider(t, config.Provider{Endpoint: up.URL, Auth: config.AuthPassthrough}, "")
+	for i := range 20 {
+		r := newRequest(t, smallBody, "m", false)
+		own := fmt.Sprintf("X-Stainless-%d", i)
+		r.Header[own], r.Auth.APIKey = []string{"yes"}, own
+		if i%2 == 1 {
+			r.Auth = providers.ClientAuth{Authorization: own}
+		}
+		if _, got := send(t, p, r); got.err != nil {
+			t.Fatal(got.err)
+		}
+		h := up.request().Header
+		if h.Get(own) != "yes" || h.Get("X-Api-Key") != r.Auth.APIKey || h.Get("Authorization") != r.Auth.Authorization {
+			t.Errorf("request %d went out with %v", i, h)
+		}
+		for name := range h {
+			if strings.HasPrefix(name, "X-Stainless-") && name != own {
+				t.Errorf("request %d went out with another's %s", i, name)
+			}
+		}
+	}
 }

@@ -48,7 +48,7 @@ func (p *Provider) listRequest(query url.Values, key config.Secret) *http.Reques
 	client := &providers.Request{Header: http.Header{"Anthropic-Version": {apiVersion}, "Accept": {"application/json"}, "User-Agent": {"anyproxy"}}}
 	u := p.models
 	u.RawQuery = query.Encode()
-	req := &http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: p.header(client, key)}
+	req := &http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: p.header(http.Header{}, client, key)}
 	if host := req.Header.Get("Host"); host != "" {
 		req.Host = host
 	}

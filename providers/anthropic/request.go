@@ -12,10 +12,10 @@ import (
 )
 
 // request builds the upstream's request, without its body.
-func (p *Provider) request(r *providers.Request, key config.Secret) *http.Request {
+func (p *Provider) request(x *upstream.Exchange, r *providers.Request) *http.Request {
 	u := p.urls[r.Endpoint]
 	u.RawQuery = r.RawQuery
-	req := &http.Request{Method: http.MethodPost, URL: &u, Host: u.Host, Header: p.header(r, key)}
+	req := &http.Request{Method: http.MethodPost, URL: &u, Host: u.Host, Header: p.header(x.TakeHeader(), r, x.Key)}
 	if host := req.Header.Get("Host"); host != "" {
 		req.Host = host // the transport sends no other
 	}
@@ -41,10 +41,9 @@ func (p *Provider) splice(r *providers.Request) [3][]byte {
 	return [3][]byte{b[:r.ModelAt.Start], name, b[r.ModelAt.End:]}
 }
 
-// header builds the upstream's header from the client's by allow-list, from
-// the provider's configuration and from its key.
-func (p *Provider) header(r *providers.Request, key config.Secret) http.Header {
-	h := make(http.Header, len(r.Header)+4)
+// header builds the upstream's header, in h, from the client's by allow-list,
+// from the provider's configuration and from its key.
+func (p *Provider) header(h http.Header, r *providers.Request, key config.Secret) http.Header {
 	dropped := upstream.ConnectionTokens(r.Header)
 	for name, values := range r.Header {
 		if passes(name) && !slices.Contains(dropped, name) {

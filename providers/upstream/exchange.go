@@ -22,6 +22,7 @@ type Exchange struct {
 
 	ctx   context.Context
 	trace httptrace.ClientTrace
+	taken bool  // the request's header is ours
 	conn  *conn // the answer's connection where it is a plain one of ours, else nil
 }
 
@@ -37,17 +38,23 @@ func (c *Client) Begin(ctx context.Context, model string) (*Exchange, error) {
 	return x, nil
 }
 
-// Do sends a request with the given body, which it closes, whatever happens.
-func (x *Exchange) Do(req *http.Request, body *Body) (*http.Response, error) {
+// blank is what requests are made from: a context is set by copying only.
+var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+
+// Do sends a request, of which it takes the method, URL, host and header, with
+// the given body, which it closes, whatever happens. The header must not be used
+// behind it.
+func (x *Exchange) Do(head *http.Request, body *Body) (*http.Response, error) {
 	body.onRepeat = x.transport.CloseIdleConnections // where one is dead all are suspect: the repetition gets a fresh one
-	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
+	req := blank.WithContext(x.traced(x.ctx, body))
+	req.Method, req.URL, req.Host, req.Header = head.Method, head.URL, head.Host, head.Header
 	req.Body, req.GetBody, req.ContentLength = body, body.again, body.size
-	res, err := x.transport.RoundTrip(req.WithContext(x.traced(x.ctx, body)))
+	res, err := x.transport.RoundTrip(req)
 	body.settle()
 	switch {
 	case err == nil:
 		if body.written() { // the transport keeps the request to the end of its answer, which may take minutes
-			clear(req.Header)
+			x.dropHeader(req.Header)
 		}
 		return res, nil
 	case body.sent():

@@ -6,7 +6,28 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 )
+
+// headers keeps those of requests that have been written.
+var headers = sync.Pool{New: func() any { return make(http.Header) }}
+
+// TakeHeader gives an empty header for the request, which Do takes back.
+func (x *Exchange) TakeHeader() http.Header {
+	x.taken = true
+	return headers.Get().(http.Header)
+}
+
+// dropHeader lets go what a request's header holds, and the header itself where
+// nobody else has it.
+func (x *Exchange) dropHeader(h http.Header) {
+	const usual = 64 // a table that has grown does not shrink
+	keep := x.taken && len(h) <= usual
+	clear(h)
+	if keep {
+		headers.Put(h)
+	}
+}
 
 // notForClients are the headers that concern the upstream's connection or its
 // encoding of the body, its cookies and its host, and a wait in milliseconds,

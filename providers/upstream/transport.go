@@ -22,8 +22,8 @@ const (
 	idleConnTimeout     = 90 * time.Second
 	maxIdleConns        = 64
 	maxHeaderBytes      = 256 << 10
-	// PlainBuffer is enough where conn gathers what is read and written.
-	PlainBuffer = 1 << 10
+	// These are enough where conn gathers what is read and written.
+	PlainReadBuffer, PlainWriteBuffer = 1 << 10, 256
 	// TLS makes a record of each write: a short request should fit in one.
 	tlsReadBuffer, tlsWriteBuffer = 2 << 10, 4 << 10
 )
@@ -48,8 +48,8 @@ func newTransport(cfg config.Provider) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
-		ReadBufferSize:         PlainBuffer,
-		WriteBufferSize:        PlainBuffer,
+		ReadBufferSize:         PlainReadBuffer,
+		WriteBufferSize:        PlainWriteBuffer,
 	}
 	if !strings.HasPrefix(cfg.Endpoint, "http:") { // without one it is AWS's own
 		t.ReadBufferSize, t.WriteBufferSize = tlsReadBuffer, tlsWriteBuffer

@@ -10,7 +10,7 @@ func TestBuffersFitWhatIsSpoken(t *testing.T) {
 	for endpoint, want := range map[string]int{
 		"":                        tlsWriteBuffer, // AWS's own
 		"https://api.example.com": tlsWriteBuffer,
-		"http://127.0.0.1:1":      PlainBuffer,
+		"http://127.0.0.1:1":      PlainWriteBuffer,
 	} {
 		tr, err := newTransport(config.Provider{Endpoint: endpoint})
 		if err != nil {
