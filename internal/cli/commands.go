@@ -33,7 +33,7 @@ type command struct {
 
 // commands are in the order in which help lists them.
 func commands() []command {
-	return []command{runCommand(), validateCommand(), usageCommand(), statusCommand(), envCommand(), completionCommand()}
+	return []command{runCommand(), initCommand(), validateCommand(), usageCommand(), statusCommand(), envCommand(), completionCommand()}
 }
 
 // findCommand returns the command of that name, nil for none.

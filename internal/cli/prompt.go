@@ -30,10 +30,8 @@ func newPrompt(in io.Reader, errw *stderr, outs []io.Writer, logger *slog.Logger
 	if !ok || !term.IsTerminal(keyboard.Fd()) {
 		return nil
 	}
-	for _, out := range outs {
-		if screen, ok := out.(*os.File); ok && term.IsTerminal(screen.Fd()) {
-			return &prompt{keyboard, errw.screen(out), logger}
-		}
+	if screen := terminalOf(outs...); screen != nil {
+		return &prompt{keyboard, errw.screen(screen), logger}
 	}
 	return nil
 }

@@ -31,8 +31,8 @@ func newStderr(errw io.Writer, getenv func(string) string) *stderr {
 	for _, name := range secretVariables {
 		e.hide(getenv(name))
 	}
-	for _, k := range foreignKeys {
-		e.hide(getenv(k.env))
+	for _, a := range foreign {
+		e.hide(getenv(a.found))
 	}
 	return e
 }

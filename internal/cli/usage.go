@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -117,7 +116,7 @@ func printUsage(f *usageFlags, folder ledger.Folder, now time.Time, getenv func(
 		return err
 	}
 	t := usageTable{report: r}
-	if screen, ok := out.(*os.File); ok && term.IsTerminal(screen.Fd()) {
+	if screen := terminalOf(out); screen != nil {
 		if width, _, err := term.GetSize(screen.Fd()); err == nil {
 			t.width = width
 		}
@@ -163,7 +162,7 @@ const (
 
 func newProgress(errw io.Writer) *progress {
 	p := &progress{began: time.Now()}
-	if screen, ok := errw.(*os.File); ok && term.IsTerminal(screen.Fd()) {
+	if screen := terminalOf(errw); screen != nil {
 		p.out = screen
 	}
 	return p
