@@ -70,7 +70,7 @@ var (
 	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading  = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 	// inTree matches a path of the repository: it begins with a folder at its top.
-	inTree = regexp.MustCompile("^(?:config|deploy|docs|e2e|internal|metrics|providers|proxy|tui|\\.ci)/[A-Za-z0-9_./-]+$")
+	inTree = regexp.MustCompile(`^(?:config|deploy|docs|e2e|internal|metrics|providers|proxy|tui|\.ci)/[A-Za-z0-9_./-]+$`)
 )
 
 // brokenLinks returns a complaint for each link to a file or heading, and each
