@@ -357,6 +357,9 @@ func TestDocumentedCallsRun(t *testing.T) {
 			if len(args) > 0 && args[0] == "status" {
 				start(t, env, "-config", "config.yaml")
 			}
+			if len(args) > 0 && args[0] == "init" { // nobody can be asked here, and the folder has a file
+				args = append(args, "-yes", "-config", filepath.Join(t.TempDir(), "config.yaml"))
+			}
 			var out, errw safeBuffer
 			ctx, stop := context.WithCancel(context.Background())
 			defer stop()
