@@ -324,56 +324,55 @@ func TestDocumentedCallsAreRight(t *testing.T) {
 	}
 }
 
-// TestDocumentedCallsRun runs every call of the blocks, in a folder with a
-// configuration and a claude that does nothing.
+// TestDocumentedCallsRun runs every call of the blocks, each in a folder with a
+// configuration and beside a claude that does nothing. What would ask on a
+// terminal takes the usual answers.
 func TestDocumentedCallsRun(t *testing.T) {
-	up := upstream(t, simulator.Always(good))
-	bin, folder, home := t.TempDir(), t.TempDir(), t.TempDir()
-	config, err := os.ReadFile(configFile(t, "", up))
+	config, err := os.ReadFile(configFile(t, "", upstream(t, simulator.Always(good))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	claude := filepath.Join(bin, "claude")
-	if err := os.WriteFile(claude, []byte("#!/bin/sh\nexit 0\n"), 0o700); err != nil {
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "claude"), []byte("#!/bin/sh\nexit 0\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	t.Chdir(folder)
-	env := map[string]string{"HOME": home, "XDG_STATE_HOME": filepath.Join(home, "state"), "PORT": "0"}
-	calls := documentedCalls(t)
-	for _, args := range calls {
-		if i := slices.Index(args, "-config"); i >= 0 && i+1 < len(args) {
-			env["CONFIG_PATH"] = "config.yaml"
-			if err := os.WriteFile(args[i+1], config, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+	for what, args := range documentedCalls(t) {
+		t.Run(what, func(t *testing.T) { runDocumented(t, args, config) })
 	}
-	if err := os.WriteFile("config.yaml", config, 0o600); err != nil {
+}
+
+func runDocumented(t *testing.T, args []string, config []byte) {
+	var m *command
+	if len(args) > 0 {
+		m = findCommand(args[0])
+	}
+	home, file := t.TempDir(), "config.yaml"
+	if i := slices.Index(args, "-config"); i >= 0 {
+		file = args[i+1]
+	}
+	t.Chdir(t.TempDir())
+	env := map[string]string{"HOME": home, "XDG_STATE_HOME": filepath.Join(home, "state"), "PORT": "0"}
+	if m != nil && m.name == "init" {
+		args = append(slices.Clone(args), "-yes")
+	} else if err := os.WriteFile(file, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for what, args := range calls {
-		t.Run(what, func(t *testing.T) {
-			if len(args) > 0 && args[0] == "status" {
-				start(t, env, "-config", "config.yaml")
-			}
-			if len(args) > 0 && args[0] == "init" { // nobody can be asked here, and the folder has a file
-				args = append(args, "-yes", "-config", filepath.Join(t.TempDir(), "config.yaml"))
-			}
-			var out, errw safeBuffer
-			ctx, stop := context.WithCancel(context.Background())
-			defer stop()
-			exit := make(chan int, 1)
-			go func() {
-				exit <- Run(ctx, args, func(k string) string { return env[k] }, strings.NewReader(""), &out, &errw)
-			}()
-			if len(args) == 0 || findCommand(args[0]) == nil && args[0] != "-version" {
-				eventually(t, "the program to serve", func() bool { return len(exit) > 0 || served.MatchString(out.String()) })
-				stop()
-			}
-			if code := <-exit; code != exitDone {
-				t.Errorf("exit code %d\n%s%s", code, out.String(), errw.String())
-			}
-		})
+	if m != nil && m.name == "status" {
+		start(t, env, "-config", file)
+	}
+	var out, errw safeBuffer
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	exit := make(chan int, 1)
+	go func() {
+		exit <- Run(ctx, args, func(k string) string { return env[k] }, strings.NewReader(""), &out, &errw)
+	}()
+	if m == nil && !slices.Contains(args, "-version") {
+		eventually(t, "the program to serve", func() bool { return len(exit) > 0 || served.MatchString(out.String()) })
+		stop()
+	}
+	if code := <-exit; code != exitDone {
+		t.Errorf("exit code %d\n%s%s", code, out.String(), errw.String())
 	}
 }
