@@ -77,7 +77,7 @@ func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endp
 	x := &exchange{s: s, rt: c.rt, r: c.Request, key: c.key, id: c.id, began: c.began, blocked: read, reply: newReply(w, stream, c.began, capture),
 		req: providers.Request{
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
-			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.rt.own(credentialsOf(c.Header)),
+			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.keys.own(credentialsOf(c.Header)),
 		}}
 	x.scan = sc
 	x.query = routing.Query{Model: sc.model, Provider: c.Header.Get("X-Anyproxy-Provider"), Skip: x.skip, Request: c.id, Stream: stream,

@@ -1,10 +1,6 @@
 package proxy
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -15,14 +11,14 @@ import (
 )
 
 // Runtime is a configuration ready to serve: providers built, keys resolved.
-// Once it is applied it is never changed.
+// Once it is applied nothing of it changes but the values of client keys.
 type Runtime struct {
 	Config    *config.Config
 	providers map[string]upstream
 	router    *routing.Router // made when it is applied
 	routing   routing.Options
 	state     *routing.State
-	keys      []clientKey
+	keys      atomic.Pointer[clientKeys]
 	infos     []metrics.ProviderInfo
 	// priced holds *metrics.Rates by provider and model.
 	priced       sync.Map
@@ -33,22 +29,6 @@ type Runtime struct {
 type upstream struct {
 	providers.Provider
 	config *config.Provider
-}
-
-// Key is a client key with its value resolved.
-type Key struct {
-	Name   string
-	Value  config.Secret
-	Models []string // patterns of the models it may ask for; none = all
-	// DailyBudget in dollars; 0 = no limit.
-	DailyBudget float64
-}
-
-type clientKey struct {
-	name        string
-	sum         [sha256.Size]byte
-	models      []string
-	dailyBudget float64
 }
 
 // Wiring is what a Runtime is built from.
@@ -71,9 +51,7 @@ func NewRuntime(w Wiring) *Runtime {
 		}
 		rt.infos = append(rt.infos, providerInfo(w.Config, p))
 	}
-	for _, k := range w.Keys {
-		rt.keys = append(rt.keys, clientKey{name: k.Name, sum: sha256.Sum256([]byte(k.Value.Reveal())), models: k.Models, dailyBudget: k.DailyBudget})
-	}
+	rt.keys.Store(newClientKeys(w.Keys))
 	return rt
 }
 
@@ -158,79 +136,4 @@ func providerInfo(c *config.Config, p *config.Provider) metrics.ProviderInfo {
 		}
 	}
 	return info
-}
-
-// credentials are what a request presents in the two headers that the
-// Anthropic API reads a key from, and in one of our own, for clients whose own
-// credential stands in those. Never from the query or a cookie.
-type credentials struct{ ours, apiKey, authorization string }
-
-func credentialsOf(h http.Header) credentials {
-	return credentials{h.Get("X-Anyproxy-Key"), h.Get("X-Api-Key"), h.Get("Authorization")}
-}
-
-// bearer is the token of an Authorization header, "" when it has none.
-func bearer(authorization string) string {
-	scheme, token, ok := strings.Cut(authorization, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(token)
-}
-
-// identify finds the client key that one of the credentials is. Without any
-// configured key everybody is let in, as nil. Every key is compared, in
-// constant time, so that the time taken says nothing.
-func (rt *Runtime) identify(c credentials) (key *clientKey, ok bool) {
-	if len(rt.keys) == 0 {
-		return nil, true
-	}
-	if c.ours != "" { // it says that it is for us: nothing else is
-		key = rt.find(c.ours)
-		return key, key != nil
-	}
-	for _, presented := range []string{c.apiKey, bearer(c.authorization)} {
-		if k := rt.find(presented); k != nil {
-			return k, true
-		}
-	}
-	return nil, false
-}
-
-func (rt *Runtime) find(presented string) *clientKey {
-	sum := sha256.Sum256([]byte(presented))
-	var found *clientKey
-	for i := range rt.keys {
-		if subtle.ConstantTimeCompare(sum[:], rt.keys[i].sum[:]) == 1 && presented != "" {
-			found = &rt.keys[i]
-		}
-	}
-	return found
-}
-
-// own returns the credentials that are the client's own, for providers that
-// pass them through: those that are not one of our keys.
-func (rt *Runtime) own(c credentials) providers.ClientAuth {
-	if len(rt.keys) > 0 {
-		if rt.find(c.apiKey) != nil {
-			c.apiKey = ""
-		}
-		if token := bearer(c.authorization); token == "" || rt.find(token) != nil {
-			c.authorization = "" // also a key of ours that was sent without its scheme
-		}
-	}
-	return providers.ClientAuth{APIKey: c.apiKey, Authorization: c.authorization}
-}
-
-// allows reports whether the key may ask for model; nil is everybody.
-func (k *clientKey) allows(model string) bool {
-	if k == nil || len(k.models) == 0 {
-		return true
-	}
-	for _, pattern := range k.models {
-		if routing.Match(pattern, model) {
-			return true
-		}
-	}
-	return false
 }

@@ -100,6 +100,7 @@ type call struct {
 	id    string
 	began time.Time
 	rt    *Runtime
+	keys  clientKeys
 	key   *clientKey // nil when no keys are configured or none is needed
 }
 
@@ -119,7 +120,8 @@ var routes = map[string]route{
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{Request: r, id: requestID(), began: time.Now(), rt: s.runtime.Load()}
+	rt := s.runtime.Load()
+	c := &call{Request: r, id: requestID(), began: time.Now(), rt: rt, keys: *rt.keys.Load()}
 	w.Header()["X-Anyproxy-Request-Id"] = []string{c.id}
 	defer s.isolate(w, c.id)
 	if r.Body != http.NoBody {
@@ -153,7 +155,7 @@ func (s *Server) find(w http.ResponseWriter, c *call) (func(*Server, http.Respon
 	if rt.open || rt.openHere && s.o.Loopback {
 		return rt.serve, nil
 	}
-	if c.key, ok = c.rt.identify(credentialsOf(c.Header)); !ok {
+	if c.key, ok = c.keys.identify(credentialsOf(c.Header)); !ok {
 		return nil, refuse(http.StatusUnauthorized, "invalid or missing client key: send it as x-api-key, Authorization: Bearer or x-anyproxy-key")
 	}
 	return rt.serve, nil

@@ -95,6 +95,7 @@ type built struct {
 	runtime   *proxy.Runtime
 	instances map[string]*instance     // by provider
 	random    map[string]config.Secret // fresh client keys, by name
+	sourced   map[string]*sourced      // all other client keys, by name
 	secrets   []string
 	// announce are fresh client keys that must be told once.
 	announce []string
@@ -138,7 +139,7 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 	if before == nil {
 		before = &built{}
 	}
-	b := &built{vault: vault, instances: map[string]*instance{}, random: map[string]config.Secret{}}
+	b := &built{vault: vault, instances: map[string]*instance{}, random: map[string]config.Secret{}, sourced: map[string]*sourced{}}
 	w := proxy.Wiring{Config: c, State: state,
 		Providers: map[string]providers.Provider{}, Routing: proxy.RoutingOptions(c)}
 	w.Routing.Now = now
@@ -279,43 +280,13 @@ func modelsOf(c *config.Config, p config.Provider) (models []config.Model) {
 	return models
 }
 
-// clientKey resolves a client key. A fresh one stays what it is as long as the
-// program runs.
-func (b *built) clientKey(ctx context.Context, k config.ClientKey, before *built) (proxy.Key, error) {
-	key := proxy.Key{Name: k.Name, Models: k.Models, DailyBudget: k.DailyBudget}
-	if k.Key.Kind == config.SecretRandom {
-		known := false
-		if key.Value, known = before.random[k.Name]; !known {
-			key.Value = config.NewSecret(randomKey())
-			b.announce = append(b.announce, fmt.Sprintf("client key %s: %s", k.Name, key.Value.Reveal()))
-		}
-		b.random[k.Name] = key.Value
-	} else {
-		source, err := b.vault.Resolve(k.Key, clientKeyOwner+k.Name)
-		if err != nil {
-			return key, err
-		}
-		if key.Value, err = source.Secret(ctx); err != nil {
-			return key, err
-		}
-	}
-	b.secrets = append(b.secrets, key.Value.Reveal())
-	return key, nil
-}
-
-// clientKeyOwner is, before its name, who has a client key. No provider's name
-// has a slash.
-const clientKeyOwner = "apiKeys/"
-
-// clientKeyOf is the name of the client key that is the owner of a credential.
-func clientKeyOf(owner string) (name string, ok bool) {
-	return strings.CutPrefix(owner, clientKeyOwner)
-}
-
-// sources are the keys of all providers.
+// sources are the keys of all providers and clients.
 func (b *built) sources() (all []credential.Source) {
 	for _, i := range b.instances {
 		all = append(all, i.key)
+	}
+	for _, s := range b.sourced {
+		all = append(all, s.source)
 	}
 	return append(all, b.webhook)
 }

@@ -146,9 +146,9 @@ providers:
   b: {endpoint: %q, apiKey: key-of-b}
 models: [{alias: "claude-*", provider: a}, {alias: "claude-*", provider: b, tier: 2}]
 `, up, lock, upstream(t, simulator.Always(good)).URL())))
-	if !strings.Contains(p.errw.String(), "the vault is locked; until there is one its requests go elsewhere") {
-		t.Errorf("the start says %s", p.errw.String())
-	}
+	eventually(t, "what the start says of it", func() bool {
+		return strings.Contains(p.errw.String(), "the vault is locked; until there is one its requests go elsewhere")
+	})
 	if res, body := p.post(t, ask(true)); res.Header.Get("X-Anyproxy-Provider") != "b" {
 		t.Errorf("%d %v %s", res.StatusCode, res.Header, body)
 	}
@@ -180,7 +180,10 @@ models: [{alias: "claude-*", provider: a}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	save(t, file, "other-key-of-mine") // of the same length, and of the same time
+	// Of the same length and the same time, in the same file.
+	if err := os.WriteFile(file, []byte("other-key-of-mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {
 		t.Fatal(err)
 	}

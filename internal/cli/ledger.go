@@ -65,7 +65,6 @@ func (p *program) openLedger() *ledger.Ledger {
 	}
 	p.journal = ledger.Open(ledger.Options{Folder: ledgerIn(p.folder), KeepDays: p.doc.Config.State.KeepDays,
 		Owns: p.lock.held, Redact: p.redact.String, Logger: p.logger, Accounts: accounts})
-	p.journal.SetLabels(p.built.labels)
 	p.journal.Note(ledger.Row{Kind: ledger.KindStart, Version: Version(), File: p.doc.Name, SHA256: p.doc.Hash})
 	p.audit.open(p.journal)
 	p.rec.Observe(p.journal)

@@ -56,8 +56,9 @@ func (p *prompt) tell(ctx context.Context, text string) (stop func()) {
 	return apart(ctx, func(context.Context) { p.show(text) })
 }
 
-// apart lets f run by itself, so that a stopped terminal stops nothing else.
-// The returned func ends its ctx and waits for f, but not for such a terminal.
+// apart lets f run by itself, so that a stopped terminal, or what else hangs,
+// stops nothing else. The returned func ends its ctx and waits for f, but not for
+// that.
 func apart(ctx context.Context, f func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})

@@ -333,9 +333,9 @@ func (l *life) apply(c *candidate, by string) {
 	before := l.built
 	l.alerts.SetRules(c.built.alerts)
 	l.exporter.SetTargets(exported(c.doc.Config))
+	l.keys.serves(c.built)
 	l.proxy.Apply(c.built.runtime)
 	l.doc, l.built = c.doc, c.built
-	l.journal.SetLabels(l.built.labels)
 	before.close(l.built)
 	l.vault.Keep(l.built.sources()...)
 

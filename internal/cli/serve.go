@@ -64,6 +64,7 @@ type program struct {
 	saved    *stateFile
 	journal  *ledger.Journal
 	audit    audit
+	keys     *keyFollower
 	exporter *prom.Exporter
 	alerts   *alert.Alerter
 	out      io.Writer
@@ -293,6 +294,8 @@ func (p *program) open() (err error) {
 	p.rec.SetInfo(metrics.Info{Version: Version(), Listen: p.listen[0].Addr().String(), Config: p.doc.Name})
 	p.proxy = proxy.New(p.built.runtime, proxy.Options{Recorder: p.rec, Log: p.log, Logger: p.logger, Ledger: p.openLedger(), Metrics: p.openExporter(),
 		Redact: p.redact, Version: Version(), Loopback: isLoopback(p.listen[0]), Now: p.now})
+	p.keys = &keyFollower{journal: p.journal, tell: p.told, logger: p.logger}
+	p.keys.serves(p.built)
 	p.openAlerts()
 	p.vanish = p.appear()
 	return nil
@@ -457,6 +460,7 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	parts.Go(func() { p.alerts.Run(ctx) })
 	life := newLife(p, in)
 	parts.Go(func() { life.run(ctx) })
+	unfollow := apart(ctx, p.keys.run)                             // a file system that hangs must not keep the program from ending
 	saving, stopSaving := context.WithCancel(context.Background()) // to the end of the drain
 	saved := make(chan struct{})
 	go func() {
@@ -472,6 +476,7 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	err := p.wait(ctx, life, signals, screen, failed, &served)
 	stop()
 	parts.Wait()
+	unfollow()
 	p.drain(server, interrupt, signals)
 	stopSaving()
 	<-saved

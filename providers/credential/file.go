@@ -25,17 +25,16 @@ const (
 )
 
 // file is a secret in a file of its own. It is read again when the file's
-// modification time or size has changed.
+// modification time or size has changed, or there is another file in its place.
 type file struct {
 	path  string
 	vault *Vault
 	owner string
 
-	mu       sync.Mutex
-	modified time.Time
-	size     int64
-	value    config.Secret
-	told     time.Time // when its age was
+	mu    sync.Mutex
+	found os.FileInfo // when value was read
+	value config.Secret
+	told  time.Time // when its age was
 }
 
 func (f *file) String() string { return "file " + f.path }
@@ -59,7 +58,7 @@ func (f *file) read(anyway bool) (config.Secret, error) {
 		return config.Secret{}, fmt.Errorf("read secret: %w", err)
 	}
 	f.tellOfAgeLocked(info)
-	if !anyway && !f.value.Empty() && info.ModTime().Equal(f.modified) && info.Size() == f.size {
+	if !anyway && !f.value.Empty() && info.ModTime().Equal(f.found.ModTime()) && info.Size() == f.found.Size() && os.SameFile(info, f.found) {
 		return f.value, nil
 	}
 	if !info.Mode().IsRegular() { // to open a pipe can take for ever
@@ -76,7 +75,7 @@ func (f *file) read(anyway bool) (config.Secret, error) {
 	if !f.value.Empty() && f.value.Reveal() != value.Reveal() {
 		f.vault.o.Renewed(Renewal{Owner: f.owner, Source: f.String(), Outcome: Renewed, Fingerprint: Fingerprint(value.Reveal())})
 	}
-	f.value, f.modified, f.size = value, info.ModTime(), info.Size()
+	f.value, f.found = value, info
 	return value, nil
 }
 
@@ -106,7 +105,7 @@ func (f *file) keep(_ context.Context, value string) error {
 	}
 	f.value = config.NewSecret(value)
 	if info, err := os.Stat(f.path); err == nil {
-		f.modified, f.size = info.ModTime(), info.Size()
+		f.found = info
 	}
 	return nil
 }
