@@ -37,6 +37,23 @@ func TestLinksLead(t *testing.T) {
 	}
 }
 
+// TestTheMapHasEveryPackage looks for each package's name in architecture.md.
+func TestTheMapHasEveryPackage(t *testing.T) {
+	tree := os.DirFS(root)
+	page := string(read(t, tree, "docs/architecture.md"))
+	seen := map[string]bool{".": true}
+	for _, s := range readSources(t, tree) {
+		dir := path.Dir(s.file)
+		if seen[dir] {
+			continue
+		}
+		seen[dir] = true
+		if !regexp.MustCompile(`\b` + path.Base(dir) + `\b`).MatchString(page) {
+			t.Errorf("docs/architecture.md does not name %s", dir)
+		}
+	}
+}
+
 func TestBrokenLinksAreFound(t *testing.T) {
 	tree := fstest.MapFS{
 		"README.md": {Data: []byte("# A title\n[here](docs/a.md#twice-1), [title](#a-title), [out](https://example.com)\n")},
