@@ -237,6 +237,7 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 	}
 	if x.req.Stream {
 		a.watch.setSilence(idle)
+		x.reply.prepare(func(h http.Header) { x.head(a, h) })
 	}
 	if stream.Opaque {
 		a.p.Heard(x.s.o.Now())
@@ -375,18 +376,24 @@ func (x *exchange) send(a *answer, now time.Time) (time.Time, error) {
 // there is no way back.
 func (x *exchange) commit(a *answer) {
 	x.committed = true
-	x.reply.open(a.stream.Status, func(h http.Header) {
-		copyHeader(h, a.stream.Header)
-		x.stamp(h, a.p.Provider, a.p.Model)
-		if lost := a.stream.Degraded; len(lost) > 0 {
-			h.Set("X-Anyproxy-Degraded", strings.Join(lost, ", "))
-		}
-		if !x.req.Stream {
-			h.Set("Content-Length", strconv.Itoa(len(a.held)+len(a.frame.Bytes)))
-		}
-	})
+	if !x.req.Stream {
+		x.reply.prepare(func(h http.Header) {
+			x.head(a, h)
+			h["Content-Length"] = []string{strconv.Itoa(len(a.held) + len(a.frame.Bytes))}
+		})
+	}
+	x.reply.commit(a.stream.Status)
 	if x.rec != nil {
 		x.rec.Commit(a.stream.Status)
+	}
+}
+
+// head sets the headers of an answer.
+func (x *exchange) head(a *answer, h http.Header) {
+	copyHeader(h, a.stream.Header)
+	x.stamp(h, a.p.Provider, a.p.Model)
+	if lost := a.stream.Degraded; len(lost) > 0 {
+		h["X-Anyproxy-Degraded"] = []string{strings.Join(lost, ", ")}
 	}
 }
 
@@ -421,10 +428,10 @@ func (x *exchange) dropBody() {
 // stamp says, in headers, where the answer came from.
 func (x *exchange) stamp(h http.Header, provider, model string) {
 	if provider != "" {
-		h.Set("X-Anyproxy-Provider", provider)
-		h.Set("X-Anyproxy-Model", model)
+		h["X-Anyproxy-Provider"] = []string{provider}
+		h["X-Anyproxy-Model"] = []string{model}
 	}
-	h.Set("X-Anyproxy-Attempts", strconv.Itoa(x.attempts))
+	h["X-Anyproxy-Attempts"] = []string{strconv.Itoa(x.attempts)}
 	x.explain(h)
 }
 

@@ -77,6 +77,26 @@ func TestFailureBeforeContentIsHealedUnseen(t *testing.T) {
 	}
 }
 
+// The headers of a stream are there before its content. When that does not come,
+// none of them may be left in whatever is answered instead.
+func TestHeadersOfAFailedAttemptAreForgotten(t *testing.T) {
+	dies := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Of-A", "yes")
+		cut(sseText[0])(w, r)
+	}
+	for name, b := range map[string]http.HandlerFunc{
+		"the next answers": healthy, "the next dies, too": cut(sseText[0]), "the next refuses": status(400), "the next has no capacity": status(529),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newHarness(t, two, map[string]*upstream{"a": newUpstream(t, dies), "b": newUpstream(t, b)})
+			got := p.ask(t)
+			if got.header.Get("X-Of-A") != "" || got.header.Get("X-Anyproxy-Request-Id") == "" {
+				t.Errorf("%d with %v", got.status, got.header)
+			}
+		})
+	}
+}
+
 func TestRefusedConnectionIsHealed(t *testing.T) {
 	a, b := newUpstream(t, healthy), newUpstream(t, healthy)
 	p := newHarness(t, two, map[string]*upstream{"a": a, "b": b})

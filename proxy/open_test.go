@@ -40,7 +40,7 @@ func (p timed) Send(ctx context.Context, _ *providers.Request) (*providers.Strea
 	if err := sleep(ctx, p.headers); err != nil {
 		return nil, err
 	}
-	return &providers.Stream{Status: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Frames: &timedFrames{ctx, p.steps}}, nil
+	return &providers.Stream{Status: 200, Header: http.Header{"Content-Type": {"text/event-stream"}, "Request-Id": {"the upstream's"}}, Frames: &timedFrames{ctx, p.steps}}, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -168,8 +168,12 @@ func TestSlowAnswerIsOpenedWithPings(t *testing.T) {
 				if n := strings.Count(w.Body.String(), "event: error"); c.end == "event: error\n" && n != 1 {
 					t.Errorf("%d error events", n)
 				}
-				if got := w.Header().Get("Content-Type"); !strings.HasPrefix(got, "text/event-stream") {
+				head := w.Result().Header // as it was sent
+				if got := head.Get("Content-Type"); !strings.HasPrefix(got, "text/event-stream") {
 					t.Errorf("content type %q", got)
+				}
+				if upstreams := head.Get("Request-Id") != ""; upstreams != (c.pings == 0) || head.Get("X-Anyproxy-Request-Id") == "" {
+					t.Errorf("header %v: it is the upstream's only where its content opens the answer", head)
 				}
 			})
 		})

@@ -51,10 +51,11 @@ type reply struct {
 	capture *requestlog.Capture
 	wrote   time.Time // when the write deadline was last moved
 
-	mu      sync.Mutex // until it is committed: between the handler and the timer
-	timer   *time.Timer
-	opened  bool // headers are sent
-	settled bool // content, or an error, is sent: no more pings
+	mu       sync.Mutex // until it is committed: between the handler and the timer
+	timer    *time.Timer
+	prepared bool // headers are set for the attempt that is waited for
+	opened   bool // headers are sent
+	settled  bool // content, or an error, is sent: no more pings
 }
 
 // newReply starts the wait for content of a request that came at began.
@@ -83,7 +84,7 @@ func (r *reply) ping() {
 	}
 	if !r.opened {
 		r.opened = true
-		h := r.w.Header()
+		h := r.bare()
 		h.Set("Content-Type", "text/event-stream; charset=utf-8")
 		h.Set("Cache-Control", "no-cache")
 		r.w.WriteHeader(http.StatusOK)
@@ -103,6 +104,41 @@ func (r *reply) settle() {
 	r.settled = true
 }
 
+// prepare sets the headers of an answer while its content is waited for, so that
+// the client need not wait for them then: they are sent by commit, if it comes to
+// that, and nobody else.
+func (r *reply) prepare(set func(http.Header)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.opened {
+		set(r.bare())
+		r.prepared = true
+	}
+}
+
+// bare gives the answer's header without what was prepared. Besides that there is
+// only the request's id in it.
+func (r *reply) bare() http.Header {
+	h := r.w.Header()
+	if r.prepared {
+		r.prepared = false
+		id := h[requestIDHeader]
+		clear(h)
+		h[requestIDHeader] = id
+	}
+	return h
+}
+
+// commit settles the answer and sends the headers that were prepared, unless some
+// are sent.
+func (r *reply) commit(status int) {
+	r.settle()
+	if !r.opened {
+		r.opened = true
+		r.w.WriteHeader(status)
+	}
+}
+
 // open settles the answer and sends its headers, as set by the caller, unless
 // some are sent.
 func (r *reply) open(status int, set func(http.Header)) (opened bool) {
@@ -111,7 +147,7 @@ func (r *reply) open(status int, set func(http.Header)) (opened bool) {
 		return false
 	}
 	r.opened = true
-	set(r.w.Header())
+	set(r.bare())
 	r.w.WriteHeader(status)
 	return true
 }

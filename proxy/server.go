@@ -118,11 +118,14 @@ var routes = map[string]route{
 	"/v1/traces":  {methods: []string{"POST"}, open: true, serve: discard},
 }
 
+// requestIDHeader tells the client its request's id, whatever the answer.
+const requestIDHeader = "X-Anyproxy-Request-Id"
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rt := s.runtime.Load()
 	c := &call{Request: r, id: requestID(), began: time.Now(), rt: rt, keys: *rt.keys.Load()}
-	w.Header()["X-Anyproxy-Request-Id"] = []string{c.id}
+	w.Header()[requestIDHeader] = []string{c.id}
 	defer s.isolate(w, c.id)
 	if r.Body != http.NoBody {
 		limitBody(w, r)
