@@ -47,7 +47,7 @@ func (rt *Runtime) rates(provider, model, billed string) *metrics.Rates {
 	if known, ok := rt.priced.Load(key); ok {
 		return known.(*metrics.Rates)
 	}
-	rates := rt.lookUpRates(provider, model, billed)
+	rates := Rates(rt.Config, provider, model, billed)
 	if rt.pricedModels.Add(1) <= maxPriced {
 		rt.priced.Store(key, rates)
 	}
@@ -57,9 +57,12 @@ func (rt *Runtime) rates(provider, model, billed string) *metrics.Rates {
 // maxPriced bounds what is kept of prices.
 const maxPriced = 1000
 
-func (rt *Runtime) lookUpRates(provider, model, billed string) *metrics.Rates {
-	for i := range rt.Config.Models {
-		m := &rt.Config.Models[i]
+// Rates are what the configuration says that the tokens of a provider's model
+// cost, else what is usual; nil = not known. billed is the model's name at the
+// upstream. Who pays by subscription is not asked.
+func Rates(c *config.Config, provider, model, billed string) *metrics.Rates {
+	for i := range c.Models {
+		m := &c.Models[i]
 		if m.Provider == provider && (m.Name == model || m.Name == "") && m.Price != nil {
 			p := m.Price
 			rates := &metrics.Rates{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, CacheWrite1h: p.CacheWrite1h}
@@ -69,11 +72,11 @@ func (rt *Runtime) lookUpRates(provider, model, billed string) *metrics.Rates {
 			return rates
 		}
 	}
-	up, ok := rt.providers[provider]
-	if !ok || up.config.Auth == config.AuthNone { // one's own server
+	p := c.Provider(provider)
+	if p == nil || p.Auth == config.AuthNone { // one's own server
 		return nil
 	}
-	return price.At(up.config.Endpoint, billed)
+	return price.At(p.Endpoint, billed)
 }
 
 // charge books what an attempt has cost, and tells when a limit is near or reached.

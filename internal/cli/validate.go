@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"anyproxy/config"
@@ -23,6 +24,11 @@ func validateCommand() command {
 			f := validateFlags{config: addConfigFlag(c, set)}
 			set.BoolVar(&f.offline, "offline", false, "check the file alone; ask nobody")
 			set.StringVar(&f.write, "write", "", "set the contexts that the providers state, in `FILE`")
+			set.BoolVar(&f.probe, "probe", false, "send a tiny request to each target; the cost is told and asked for first")
+			set.Func("dump-provider", "print what the provider `NAME` answers when it is asked for its models; may be repeated", func(name string) error {
+				f.dump = append(f.dump, name)
+				return nil
+			})
 			set.BoolVar(&f.yes, "yes", false, "do what would be asked for first")
 			set.BoolVar(&f.json, "json", false, "one JSON document instead of tables; docs/validate.md describes it")
 			return func(ctx context.Context) int { return f.run(ctx, c) }
@@ -35,14 +41,17 @@ providers say of the models in it.
 
   anyproxy validate                     check config.yaml, ask its providers
   anyproxy validate -write config.yaml  set the contexts that they state
+  anyproxy validate -probe              send a tiny request to each target
   anyproxy validate -offline            check the file alone
   anyproxy validate -json | jq .valid   for programs
 
 What is wrong with the file is told before anybody is asked. Then each provider is
 asked for its list of models, for 3 seconds. One that cannot be reached is a
-warning, with -write an error.
+warning, with -write and -probe an error.
 
-Usage: anyproxy validate [-config FILE] [-write FILE] [-yes] [-offline] [-json]
+Usage: anyproxy validate [-config FILE] [-write FILE] [-probe] [-yes] [-json]
+       anyproxy validate [-config FILE] -offline [-json]
+       anyproxy validate [-config FILE] -dump-provider NAME...
 
 Exit codes: 0 nothing is wrong, 1 something is, 2 called wrongly.
 
@@ -52,6 +61,8 @@ Exit codes: 0 nothing is wrong, 1 something is, 2 called wrongly.
 type validateFlags struct {
 	config  *configFlag
 	write   string // "" = nothing is written
+	probe   bool
+	dump    []string // names of providers
 	yes     bool
 	offline bool
 	json    bool
@@ -60,32 +71,63 @@ type validateFlags struct {
 // run is the command: 0 when nothing is wrong, also beside warnings, 1 when
 // something is, 2 when the call was wrong.
 func (f *validateFlags) run(ctx context.Context, c *call) int {
-	v := &validation{call: c}
-	file, err := f.file()
+	m := validateCommand()
+	file, err := f.sense(c)
 	if err != nil {
-		m := validateCommand()
 		return c.misused(&m, err)
 	}
+	v := &validation{call: c}
+	defer v.close()
 	err = v.check(file)
+	if err == nil && len(f.dump) > 0 {
+		if err = f.known(v.doc.Config); err != nil {
+			return c.misused(&m, err)
+		}
+		return v.dump(ctx, f.dump)
+	}
 	if err == nil && !f.offline {
 		err = v.ask(ctx)
 	}
 	if err == nil && f.write != "" {
 		err = v.write(f.write)
 	}
+	if err == nil && f.probe {
+		err = v.probe(ctx, f.yes)
+	}
 	return v.conclude(f, err)
 }
 
-// file is the one to check, "" for the keys in the environment. The error is that
-// of a call that makes no sense.
-func (f *validateFlags) file() (string, error) {
-	file := f.config.file()
+// sense is the file to check, "" for the keys in the environment. The error is
+// that of a call that makes none.
+func (f *validateFlags) sense(c *call) (file string, err error) {
+	alone := func(name string, others ...bool) error {
+		if slices.Contains(others, true) {
+			return fmt.Errorf("%s stands alone, beside -config", name)
+		}
+		return nil
+	}
+	switch {
+	case len(f.dump) > 0:
+		err = alone("-dump-provider", f.write != "", f.probe, f.yes, f.offline, f.json)
+	case f.offline && f.write != "":
+		err = errors.New("-write sets what providers say, and -offline asks none")
+	case f.offline && f.probe:
+		err = errors.New("-probe asks providers, and -offline asks none")
+	case f.probe && !f.yes && c.terminal() == nil:
+		err = errors.New("-probe costs money, and there is no terminal to ask on; -yes agrees to it")
+	}
+	if err != nil {
+		return "", err
+	}
+	file = f.config.file()
 	if f.write == "" {
 		return file, nil
 	}
-	if f.offline {
-		return "", errors.New("-write sets what providers say, and -offline asks none")
-	}
+	return f.source(file)
+}
+
+// source is the file to read where one is to be written.
+func (f *validateFlags) source(file string) (string, error) {
 	there, err := os.Stat(f.write)
 	switch {
 	case err != nil && file == "":
@@ -108,6 +150,9 @@ type validation struct {
 	warnings []string  // without the words before them
 	asked    []*polled // nil = nobody was
 	targets  []target
+	built    *built
+	vault    *credential.Vault
+	probes   []probe
 	written  string // the file with the contexts that are stated, "" = none was written
 }
 
@@ -135,21 +180,35 @@ func (v *validation) check(path string) (err error) {
 // that. Its error is one for which a start would fail too, or a key that a
 // provider refuses.
 func (v *validation) ask(ctx context.Context) error {
-	vault := credential.NewVault(credential.Options{Getenv: v.getenv, Hide: v.errw.hide})
-	defer vault.Close()
-	b := &built{vault: vault, instances: map[string]*instance{}, random: map[string]config.Secret{}}
-	defer b.close(nil)
-	w := proxy.Wiring{Config: v.doc.Config, Providers: map[string]providers.Provider{}}
-	if err := b.fill(ctx, &w, &built{}, v.getenv); err != nil {
-		return hinted(fmt.Errorf("%s: %w", v.doc.Name, err), "a start would fail for the same reason")
+	if err := v.open(ctx); err != nil {
+		return err
 	}
-	v.errw.hide(b.secrets...)
-	v.warnings = append(v.warnings, b.warnings...)
-	v.asked = pollAll(ctx, b.instances, v.doc.Config.Providers, newProgress(v.errw.raw))
-	v.targets = judge(v.doc.Config, v.asked, b.instances)
+	v.warnings = append(v.warnings, v.built.warnings...)
+	v.asked = pollAll(ctx, v.built.instances, v.doc.Config.Providers, newProgress(v.errw.raw))
+	v.targets = judge(v.doc.Config, v.asked, v.built.instances)
 	v.warnOfAnswers()
 	v.warnings = append(v.warnings, mixedTiers(v.doc.Config)...)
 	return v.refusedKeys()
+}
+
+// open makes the providers with their keys, as a start does.
+func (v *validation) open(ctx context.Context) error {
+	v.vault = credential.NewVault(credential.Options{Getenv: v.getenv, Hide: v.errw.hide})
+	v.built = &built{vault: v.vault, instances: map[string]*instance{}, random: map[string]config.Secret{}}
+	w := proxy.Wiring{Config: v.doc.Config, Providers: map[string]providers.Provider{}}
+	if err := v.built.fill(ctx, &w, &built{}, v.getenv); err != nil {
+		return hinted(fmt.Errorf("%s: %w", v.doc.Name, err), "a start would fail for the same reason")
+	}
+	v.errw.hide(v.built.secrets...)
+	return nil
+}
+
+// close gives up what open has made.
+func (v *validation) close() {
+	if v.vault != nil {
+		v.built.close(nil)
+		v.vault.Close()
+	}
 }
 
 // refusedKeys is the error of the keys that their providers refuse.
@@ -198,6 +257,9 @@ func (v *validation) writeText(f *validateFlags, out io.Writer, failed error) {
 	fmt.Fprintf(out, "%s%s: %s, %s\n", v.doc.Name, verdict, count(len(c.Providers), "provider"), count(len(c.Models), "model"))
 	if v.asked != nil {
 		v.writeTables(out)
+	}
+	if v.probes != nil {
+		v.writeProbes(out)
 	}
 	switch {
 	case failed != nil || f.write == "":

@@ -93,16 +93,24 @@ func (s *specimen) try(m *config.Model, p providers.Previewer) feature {
 
 // preview has the request converted for a model.
 func (s *specimen) preview(model string, p providers.Previewer) (providers.Preview, error) {
-	name, _ := json.Marshal(model) // a string always marshals
-	body := `{"model":` + string(name) + `,"max_tokens":16000` + s.members +
-		`,"messages":[{"role":"user","content":[` + s.content + `{"type":"text","text":"say hi"}]}]}`
-	r := &providers.Request{Header: http.Header{}, Body: providers.NewBody([]byte(body), nil), Model: model, Asked: model,
-		ModelAt: providers.Span{Start: len(`{"model":`), End: len(`{"model":`) + len(name)}, Stream: true}
+	r := newAsk(model, `,"max_tokens":16000`+s.members+`,"messages":[{"role":"user","content":[`+s.content+`{"type":"text","text":"say hi"}]}]`)
 	if len(s.betas) > 0 {
 		r.Header.Set("Anthropic-Beta", strings.Join(s.betas, ","))
 	}
 	defer r.Body.Release()
 	return p.Preview(r)
+}
+
+// newAsk is a request for a stream of model's. rest is what stands in its body
+// behind the model's name. Whoever has it releases its body.
+func newAsk(model, rest string) *providers.Request {
+	const begin = `{"model":`
+	name, _ := json.Marshal(model) // a string always marshals
+	return &providers.Request{
+		Header: http.Header{"Content-Type": {"application/json"}, "Anthropic-Version": {"2023-06-01"}},
+		Body:   providers.NewBody([]byte(begin+string(name)+`,"stream":true`+rest+`}`), nil), Stream: true,
+		Model: model, Asked: model, ModelAt: providers.Span{Start: len(begin), End: len(begin) + len(name)},
+	}
 }
 
 // in reports whether what is sent has a mark of the feature.

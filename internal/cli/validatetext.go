@@ -141,6 +141,7 @@ type validateJSON struct {
 	Warnings  []string       `json:"warnings"`
 	Providers []providerJSON `json:"providers"` // none where nobody was asked
 	Targets   []targetJSON   `json:"targets"`
+	Probes    []probe        `json:"probes,omitempty"`  // of -probe
 	Written   string         `json:"written,omitempty"` // the file that -write has written
 }
 
@@ -174,7 +175,7 @@ type targetJSON struct {
 }
 
 func (v *validation) writeJSON(out io.Writer, failed error) error {
-	doc := validateJSON{V: validateFormat, Valid: failed == nil, Written: v.written, Problems: []problemJSON{}, Warnings: append([]string{}, v.warnings...),
+	doc := validateJSON{V: validateFormat, Valid: failed == nil, Written: v.written, Probes: v.probes, Problems: []problemJSON{}, Warnings: append([]string{}, v.warnings...),
 		Providers: []providerJSON{}, Targets: []targetJSON{}}
 	if failed != nil {
 		doc.Error = failed.Error()
