@@ -36,7 +36,9 @@ type Snapshot struct {
 	EventsDropped uint64 `json:"events_dropped"`
 	// LogDropped counts request log lines that could not be written.
 	LogDropped int64 `json:"log_dropped"`
-	Draining   bool  `json:"draining"`
+	// Panics counts those that cost a part of the program or a request.
+	Panics   int64 `json:"panics"`
+	Draining bool  `json:"draining"`
 
 	Spend *Spend `json:"spend,omitempty"` // nil = nothing has a price
 }

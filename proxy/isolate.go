@@ -2,11 +2,9 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
-	"log/slog"
 	"net/http"
-	"runtime/debug"
 
+	"anyproxy/internal/contain"
 	"anyproxy/metrics"
 	"anyproxy/providers"
 )
@@ -19,8 +17,7 @@ func (s *Server) panicked(v any, id string) {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
-	s.logger.Error("panic while serving a request", slog.String("request", id),
-		slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+	contain.Told(s.logger, "panic while serving a request", v, "request", id)
 }
 
 // isolate keeps a panic to its own request while nothing of an answer has been

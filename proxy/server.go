@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"anyproxy/internal/contain"
 	"anyproxy/internal/redact"
 	"anyproxy/metrics"
 	"anyproxy/metrics/ledger"
@@ -247,6 +248,6 @@ func (s *Server) Snapshot(since uint64) metrics.Snapshot {
 		}
 	}
 	s.showSpend(rt, &snap)
-	snap.LogDropped = s.log.Dropped()
+	snap.LogDropped, snap.Panics = s.log.Dropped(), contain.Count()
 	return snap
 }

@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/contain"
 	"anyproxy/providers/bedrock"
 	"anyproxy/providers/credential"
 )
@@ -56,13 +58,16 @@ func (b *built) bedrock(ctx context.Context, p config.Provider, key credential.S
 }
 
 // check makes all checks side by side, and waits for them for checkTime.
-func (b *built) check(ctx context.Context) {
+func (b *built) check(ctx context.Context, logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	found := make([][]string, len(b.checks))
 	var all sync.WaitGroup
 	for i, check := range b.checks {
-		all.Go(func() { found[i] = check(ctx) })
+		all.Go(func() {
+			defer contain.Panic(logger, "check of a provider")
+			found[i] = check(ctx)
+		})
 	}
 	all.Wait()
 	b.warnings = slices.Concat(append([][]string{b.warnings}, found...)...)

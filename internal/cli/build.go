@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"os"
 	"reflect"
@@ -135,7 +136,7 @@ func (b *built) close(keep *built) {
 
 // build makes the providers and resolves the keys of a configuration. What does
 // not change it takes over from before, which may be nil.
-func build(ctx context.Context, c *config.Config, before *built, state *routing.State, vault *credential.Vault, getenv func(string) string, now func() time.Time) (*built, error) {
+func build(ctx context.Context, c *config.Config, before *built, state *routing.State, vault *credential.Vault, logger *slog.Logger, getenv func(string) string, now func() time.Time) (*built, error) {
 	if before == nil {
 		before = &built{}
 	}
@@ -151,7 +152,7 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 	if len(w.Keys) > 0 {
 		b.firstKey = w.Keys[0].Value.Reveal()
 	}
-	b.check(ctx)
+	b.check(ctx, logger)
 	b.labels = labels(w.Keys)
 	b.warnings = append(b.warnings, inertWarning(c)...)
 	b.warnings = append(b.warnings, unpriced(c)...)

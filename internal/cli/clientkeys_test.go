@@ -59,7 +59,7 @@ apiKeys:
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	built, err := build(b.t.Context(), doc.Config, before, routing.NewState(), b.vault, func(string) string { return "" }, time.Now)
+	built, err := build(b.t.Context(), doc.Config, before, routing.NewState(), b.vault, b.keys.logger, none, time.Now)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/contain"
 	"anyproxy/internal/simulator"
 	"anyproxy/internal/simulator/sessions"
 	"anyproxy/proxy/routing"
@@ -185,11 +186,15 @@ func (d *demo) live(ctx context.Context, base, key string, c *config.Config, log
 	}
 	var parts sync.WaitGroup
 	parts.Go(func() { // a file that another one stands in for is edited in vain
+		defer contain.Panic(logger, "simulation")
 		if err := d.edit(ctx); err != nil {
 			logger.Warn("the configuration of the simulation stays as it is", "error", err)
 		}
 	})
-	parts.Go(func() { d.runClients(ctx, base, key, c) })
+	parts.Go(func() {
+		defer contain.Panic(logger, "simulation")
+		d.runClients(ctx, base, key, c)
+	})
 	parts.Wait()
 }
 

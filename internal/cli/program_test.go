@@ -100,11 +100,16 @@ var served = regexp.MustCompile(`serves (https?://\S+)`)
 // start runs the program on a free port until the test ends.
 func start(t testing.TB, env map[string]string, args ...string) *running {
 	t.Helper()
+	return startIn(t, func(k string) string { return env[k] }, args...)
+}
+
+func startIn(t testing.TB, getenv func(string) string, args ...string) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{stop: stop, exit: make(chan int, 1)}
 	args = append([]string{"-listen", "127.0.0.1:0"}, args...)
 	go func() {
-		r.exit <- Run(ctx, args, func(k string) string { return env[k] }, strings.NewReader(""), &r.out, &r.errw)
+		r.exit <- Run(ctx, args, getenv, strings.NewReader(""), &r.out, &r.errw)
 	}()
 	t.Cleanup(func() { r.end(t) })
 	eventually(t, "the program to serve", func() bool {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"anyproxy/internal/contain"
 	"anyproxy/metrics"
 
 	"github.com/charmbracelet/x/term"
@@ -53,18 +54,19 @@ const stoppedTerminal = 500 * time.Millisecond
 
 // tell shows a text without waiting for the terminal. The returned func does.
 func (p *prompt) tell(ctx context.Context, text string) (stop func()) {
-	return apart(ctx, func(context.Context) { p.show(text) })
+	return apart(ctx, p.logger, func(context.Context) { p.show(text) })
 }
 
 // apart lets f run by itself, so that a stopped terminal, or what else hangs,
 // stops nothing else. The returned func ends its ctx and waits for f, but not for
 // that.
-func apart(ctx context.Context, f func(context.Context)) (stop func()) {
+func apart(ctx context.Context, logger *slog.Logger, f func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer cancel()
+		defer contain.Panic(logger, "task apart")
 		f(ctx)
 	}()
 	return func() {
@@ -80,7 +82,7 @@ func apart(ctx context.Context, f func(context.Context)) (stop func()) {
 // when that is done, when ctx ends, or when the returned func is called, which
 // waits for it as apart's does.
 func (p *prompt) ask(ctx context.Context, r *metrics.Review, decide decision) (stop func()) {
-	return apart(ctx, func(ctx context.Context) {
+	return apart(ctx, p.logger, func(ctx context.Context) {
 		ignoreBackgroundReads()
 		keys, err := cancelreader.NewReader(p.in)
 		if err == nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/contain"
 	"anyproxy/metrics"
 	"anyproxy/metrics/ledger"
 	"anyproxy/proxy"
@@ -103,6 +104,7 @@ func (l *life) watch(ctx context.Context) (changes <-chan struct{}, stop func())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer contain.Panic(l.logger, "watcher of the configuration")
 		w.Run(ctx)
 	}()
 	l.rec.SetWatching()
@@ -131,6 +133,7 @@ func (l *life) screenFailed() { close(l.blind) }
 
 // goOnBlind tells in the log what only the dashboard would have shown.
 func (l *life) goOnBlind() {
+	defer contain.Panic(l.logger, "reload")
 	l.screen = false
 	l.announce(l.late)
 	l.late = nil
@@ -178,7 +181,8 @@ func (l *life) answer(ctx context.Context, by, hash string, apply bool) error {
 // it is reviewed again.
 const rejected = "rejected"
 
-func (l *life) decide(a answer) error {
+func (l *life) decide(a answer) (err error) {
+	defer contain.Error(l.logger, "reload", &err)
 	c := l.waiting
 	if c == nil || c.doc.Hash != a.hash {
 		return errSuperseded
@@ -208,6 +212,7 @@ func (l *life) withdraw() {
 
 // changed looks at the file after something has happened to it.
 func (l *life) changed(ctx context.Context) {
+	defer contain.Panic(l.logger, "reload")
 	doc, err := l.read()
 	if errors.Is(err, fs.ErrNotExist) {
 		if l.seen != "" {
@@ -273,6 +278,7 @@ func (l *life) unasked(r *metrics.Review) {
 // hungUp reads the file and applies it without a question: whoever sends the
 // signal has decided.
 func (l *life) hungUp(ctx context.Context) {
+	defer contain.Panic(l.logger, "reload")
 	if l.flags.config == "" {
 		l.logger.Warn("SIGHUP: there is no configuration file to read again")
 		return
@@ -359,7 +365,7 @@ func (l *life) apply(c *candidate, by string) {
 // say writes beside the lines of -tui=plain, for which the log is silent. It
 // waits for it, but not for a stopped terminal.
 func (l *life) say(text string) {
-	apart(context.Background(), func(context.Context) { fmt.Fprint(l.errw.screen(l.out), text) })()
+	apart(context.Background(), l.logger, func(context.Context) { fmt.Fprint(l.errw.screen(l.out), text) })()
 }
 
 // tell writes a review into the log.

@@ -60,7 +60,7 @@ func (p *program) ready(ctx context.Context, c *config.Config) (*built, error) {
 	if err := p.fits(c); err != nil {
 		return nil, err
 	}
-	return build(ctx, c, p.built, p.state, p.vault, p.getenv, p.now)
+	return build(ctx, c, p.built, p.state, p.vault, p.logger, p.getenv, p.now)
 }
 
 func problemsOf(problems config.Problems) (out []metrics.Problem) {

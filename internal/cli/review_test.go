@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,7 +58,7 @@ func reviewed(t *testing.T, from, to string) string {
 			t.Fatal(err)
 		}
 		value := func(string) string { return "value-of-the-environment" }
-		b, err := build(context.Background(), c, nil, state, credential.NewVault(credential.Options{Getenv: value}), value, time.Now)
+		b, err := build(context.Background(), c, nil, state, credential.NewVault(credential.Options{Getenv: value}), slog.New(slog.DiscardHandler), value, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,8 +34,9 @@ func hinted(err error, hint string) error { return &failure{err, hint} }
 
 // Run runs anyproxy with the given arguments (without the program's name) and
 // returns its exit code. It ends when ctx does.
-func Run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, stderr io.Writer) int {
+func Run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, stderr io.Writer) (code int) {
 	errw := newStderr(stderr, getenv)
+	defer internalError(errw, &code)
 	if len(args) > 0 {
 		if m := findCommand(args[0]); m != nil {
 			return m.do(ctx, &call{args: args[1:], getenv: getenv, now: time.Now, in: in, out: out, errw: errw})

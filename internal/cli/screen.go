@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"anyproxy/internal/contain"
 	"anyproxy/proxy"
 	"anyproxy/tui"
 
@@ -29,7 +30,10 @@ func (p *program) startScreen(ctx context.Context, in io.Reader, do tui.Actions)
 	}
 	go func() {
 		defer close(screen)
-		screen <- show(ctx, in, do)
+		var err error
+		defer func() { screen <- err }()
+		defer contain.Error(p.logger, "dashboard", &err)
+		err = show(ctx, in, do)
 	}()
 	return screen
 }

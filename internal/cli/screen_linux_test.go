@@ -32,11 +32,7 @@ func startOnScreen(t *testing.T, file string, more map[string]string) *onScreen 
 	port := freePort(t)
 	p := &onScreen{t: t, base: "http://127.0.0.1:" + port, exit: make(chan int, 1)}
 	p.master, p.slave = ptytest.Open(t, 120, 36)
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		_, _ = io.Copy(&p.screen, p.master) // ends when the terminal is closed
-	}()
+	read := p.reading()
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	env := map[string]string{"TERM": "xterm-256color", "LANG": "C.UTF-8"}
@@ -54,6 +50,16 @@ func startOnScreen(t *testing.T, file string, more map[string]string) *onScreen 
 	})
 	p.wait("Providers")
 	return p
+}
+
+// reading keeps what the terminal is sent, until it is closed.
+func (p *onScreen) reading() (ended <-chan struct{}) {
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(&p.screen, p.master)
+	}()
+	return read
 }
 
 // wait returns when the terminal has been sent the text since the last wait.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/contain"
 	"anyproxy/internal/logging"
 	"anyproxy/internal/redact"
 	"anyproxy/metrics"
@@ -101,7 +102,10 @@ func serveFor(ctx context.Context, f flags, getenv func(string) string, in io.Re
 	served := make(chan error, 1)
 	go func() {
 		defer stop() // without its proxy a client is of no use
-		served <- p.run(serving, signals, in)
+		var err error
+		defer func() { served <- err }()
+		defer contain.Error(p.logger, "proxy", &err)
+		err = p.run(serving, signals, in)
 	}()
 	err := use(serving, p)
 	stop()
@@ -163,10 +167,10 @@ func (p *program) prepare(ctx context.Context, signals <-chan os.Signal) (err er
 	for _, w := range p.doc.Warnings {
 		p.logger.Warn(w.String())
 	}
-	p.vault = credential.NewVault(credential.Options{Getenv: p.getenv, Hide: p.errw.hide, Tell: p.told, Renewed: p.audit.renewed})
+	p.vault = credential.NewVault(credential.Options{Getenv: p.getenv, Hide: p.errw.hide, Tell: p.told, Renewed: p.audit.renewed, Logger: p.logger})
 	p.state = routing.NewState()
 	p.saved = p.remember()
-	if p.built, err = build(ctx, p.doc.Config, nil, p.state, p.vault, p.getenv, p.now); err != nil {
+	if p.built, err = build(ctx, p.doc.Config, nil, p.state, p.vault, p.logger, p.getenv, p.now); err != nil {
 		return err
 	}
 	proxies, _ := outboundProxies(p.getenv)
@@ -211,8 +215,9 @@ func (p *program) load(ctx context.Context, signals <-chan os.Signal) (err error
 	var doc *config.Document
 	go func() { // a file can be a pipe that nobody writes to
 		var err error
+		defer func() { loaded <- err }()
+		defer contain.Error(p.logger, "configuration", &err)
 		doc, err = p.world.load(p.flags, p.getenv)
-		loaded <- err
 	}()
 	select {
 	case err = <-loaded:
@@ -449,7 +454,12 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	server.ErrorLog = slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug) // broken clients, mostly
 	failed := make(chan error, len(p.listen))
 	for _, l := range p.listen {
-		go func() { failed <- server.Serve(l) }()
+		go func() {
+			var err error
+			defer func() { failed <- err }()
+			defer contain.Error(p.logger, "listener", &err)
+			err = server.Serve(l)
+		}()
 	}
 
 	ctx, stop := context.WithCancel(ctx)
@@ -457,10 +467,16 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	var parts sync.WaitGroup
 	key, c := p.built.firstKey, p.doc.Config
 	parts.Go(func() { p.world.live(ctx, "http://"+p.listen[0].Addr().String(), key, c, p.logger) })
-	parts.Go(func() { p.alerts.Run(ctx) })
+	parts.Go(func() {
+		defer contain.Panic(p.logger, "alerts")
+		p.alerts.Run(ctx)
+	})
 	life := newLife(p, in)
-	parts.Go(func() { life.run(ctx) })
-	unfollow := apart(ctx, p.keys.run)                             // a file system that hangs must not keep the program from ending
+	parts.Go(func() {
+		defer contain.Panic(p.logger, "reload")
+		life.run(ctx)
+	})
+	unfollow := apart(ctx, p.logger, p.keys.run)                   // a file system that hangs must not keep the program from ending
 	saving, stopSaving := context.WithCancel(context.Background()) // to the end of the drain
 	saved := make(chan struct{})
 	go func() {
@@ -471,6 +487,14 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	watched, unwatch := context.WithCancel(context.Background())
 	defer unwatch()
 	screen := p.startScreen(watched, in, operator{p.proxy, life, signals})
+	defer func() {
+		if v := recover(); v != nil { // the terminal is given back before anything is written to it
+			_ = server.Close()
+			unwatch()
+			p.leaveScreen(screen)
+			panic(v)
+		}
+	}()
 
 	served := 0
 	err := p.wait(ctx, life, signals, screen, failed, &served)
@@ -545,6 +569,7 @@ func (p *program) drain(server *http.Server, interrupt context.CancelCauseFunc, 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer contain.Panic(p.logger, "drain")
 		_ = server.Shutdown(limit) // only the limit can end it early
 	}()
 	select {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"anyproxy/internal/contain"
 	"anyproxy/proxy/routing"
 )
 
@@ -112,6 +113,7 @@ func (f *stateFile) run(ctx context.Context) {
 
 // save replaces the file. A reader sees the old or the new one whole.
 func (f *stateFile) save() {
+	defer contain.Panic(f.logger, "state file")
 	if !f.owns() {
 		if !f.shared {
 			f.logger.Warn("another anyproxy saves its state in this folder: what this one learns about providers is kept in memory only", "folder", filepath.Dir(f.path))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"anyproxy/config"
 	"anyproxy/internal/logging"
@@ -85,6 +86,14 @@ func valuesOf(r config.SecretRef, getenv func(string) string) (values []string) 
 		values = valuesOf(r.OAuth.RefreshToken, getenv)
 	}
 	return values
+}
+
+// internalError tells of a panic and makes it an exit code. It is deferred.
+func internalError(errw *stderr, code *int) {
+	if v := recover(); v != nil {
+		complain(errw, hinted(fmt.Errorf("internal error: %v\n%s", v, debug.Stack()), "this is a mistake in anyproxy: please report it with the lines above"))
+		*code = exitFailed
+	}
 }
 
 // complain prints what went wrong and what to do about it.

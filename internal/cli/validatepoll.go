@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/contain"
 	"anyproxy/metrics/price"
 	"anyproxy/providers"
 	"anyproxy/providers/listing"
@@ -105,10 +107,16 @@ func poll(ctx context.Context, p *config.Provider, i *instance) *polled {
 	within, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	var err error
-	if a.list, err = i.impl.(lister).Models(within); err != nil {
+	if a.list, err = modelsOfOne(within, i.impl.(lister)); err != nil {
 		a.State, a.Error = judgeFailure(err)
 	}
 	return a
+}
+
+// modelsOfOne asks, and makes a panic a failure of this provider alone.
+func modelsOfOne(ctx context.Context, l lister) (list listing.List, err error) {
+	defer contain.Error(slog.New(slog.DiscardHandler), "list of models", &err)
+	return l.Models(ctx)
 }
 
 // judgeFailure says what the failure to get a list means.

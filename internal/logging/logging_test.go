@@ -195,3 +195,32 @@ func TestAsyncNeverBlocks(t *testing.T) {
 		t.Errorf("a late line: %v, %d dropped", err, a.Dropped())
 	}
 }
+
+// breaks is a writer that panics the first time.
+type breaks struct {
+	lineCounter
+	times int
+}
+
+func (b *breaks) Write(p []byte) (int, error) {
+	if b.times++; b.times == 1 {
+		panic("at a loss")
+	}
+	return b.lineCounter.Write(p)
+}
+
+func TestAPanicOfAWriterCostsItsLines(t *testing.T) {
+	w := &breaks{}
+	a := logging.NewAsync(w)
+	const n = 100
+	for range n {
+		if _, err := a.Write([]byte("line\n")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Microsecond)
+	}
+	a.Close(time.Minute)
+	if a.Dropped() == 0 || a.Dropped()+w.n.Load() != n {
+		t.Errorf("%d dropped, %d written of %d", a.Dropped(), w.n.Load(), n)
+	}
+}

@@ -1,6 +1,7 @@
 package logging
 
 import (
+	"bytes"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -55,8 +56,18 @@ func (a *Async) run() {
 		for waiting := len(a.lines); waiting > 0; waiting-- {
 			batch = append(batch, <-a.lines...)
 		}
-		_, _ = a.w.Write(batch) // there is nowhere else to say it
+		a.put(batch)
 	}
+}
+
+// put writes, or loses what it should: there is nowhere else to say it.
+func (a *Async) put(batch []byte) {
+	defer func() {
+		if recover() != nil {
+			a.dropped.Add(int64(bytes.Count(batch, []byte("\n"))))
+		}
+	}()
+	_, _ = a.w.Write(batch)
 }
 
 // Write queues a copy of p. What does not fit is dropped and counted.

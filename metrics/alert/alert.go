@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"anyproxy/internal/contain"
 	"anyproxy/metrics"
 )
 
@@ -138,6 +139,7 @@ func (a *Alerter) Run(ctx context.Context) {
 	ended, sent := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(sent)
+		defer contain.Panic(a.o.Logger, "webhook")
 		a.o.Post.run(sending, ended)
 	}()
 	for {
@@ -160,6 +162,7 @@ func (a *Alerter) Run(ctx context.Context) {
 }
 
 func (a *Alerter) event(e *metrics.Event) {
+	defer contain.Panic(a.o.Logger, "alerts")
 	switch e.Kind {
 	case metrics.EventBudget:
 		a.tell("budget: " + e.Text)
@@ -186,6 +189,7 @@ const nothing = "no requests in the last five minutes, so there is nothing to sa
 
 // look tells of what lasts.
 func (a *Alerter) look() {
+	defer contain.Panic(a.o.Logger, "alerts")
 	rules := a.current()
 	a.mu.Lock()
 	requests, fell, p95 := a.window.read(a.o.Now())

@@ -78,6 +78,9 @@ func inWorld(t *testing.T, rules Rules, do func(w *world)) {
 				w.statesMu.Lock()
 				defer w.statesMu.Unlock()
 				for i, st := range w.states {
+					if st == odd {
+						panic("at a loss")
+					}
 					s.Providers = append(s.Providers, metrics.ProviderView{Name: fmt.Sprint(i), State: st})
 				}
 				return s
@@ -91,6 +94,25 @@ func inWorld(t *testing.T, rules Rules, do func(w *world)) {
 		if strings.Contains(w.log.String(), "hooks.example/secret") {
 			t.Errorf("the log names the webhook: %s", w.log.String())
 		}
+	})
+}
+
+// odd is a state over which the alerter breaks.
+const odd = metrics.State("odd")
+
+// A look around that breaks is told, and the next one is taken.
+func TestAPanicCostsALook(t *testing.T) {
+	inWorld(t, Rules{}, func(w *world) {
+		w.set(odd)
+		time.Sleep(lookEvery + time.Millisecond)
+		synctest.Wait()
+		if !strings.Contains(w.log.String(), `part=alerts panic="at a loss"`) {
+			t.Errorf("the log says %s", w.log.String())
+		}
+		w.set(metrics.StateReady)
+		w.Happened(&metrics.Event{Kind: metrics.EventBudget, Text: "spent"})
+		time.Sleep(lookEvery)
+		w.expect(t, "budget: spent")
 	})
 }
 

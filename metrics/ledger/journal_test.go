@@ -59,6 +59,28 @@ func opened(t testing.TB, dir string, now func() time.Time, o Options) *book {
 	return b
 }
 
+// A row over which the writer breaks is lost with those of its batch behind it,
+// counted and told; later rows are written.
+func TestAPanicCostsRowsAndNotTheLedger(t *testing.T) {
+	dir := t.TempDir()
+	b := opened(t, dir, time.Now, Options{Redact: func(s string) string {
+		if s == "odd" {
+			panic("at a loss")
+		}
+		return s
+	}})
+	b.journal.Note(Row{Kind: KindOperator, Text: "odd"})
+	for deadline := time.Now().Add(time.Minute); b.journal.Dropped() == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	b.journal.Note(Row{Kind: KindOperator, Text: "fine"})
+	b.close(t)
+	data, err := os.ReadFile(filepath.Join(dir, dayOf(time.Now())+rowsSuffix))
+	if err != nil || !strings.Contains(string(data), `"fine"`) || b.journal.Dropped() != 1 || !strings.Contains(b.log.String(), `part=ledger panic="at a loss"`) {
+		t.Errorf("%v, %d dropped, the log says %s and the ledger %s", err, b.journal.Dropped(), b.log.String(), data)
+	}
+}
+
 func (b *book) close(t testing.TB) {
 	t.Helper()
 	if err := b.journal.Close(context.Background()); err != nil {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"anyproxy/internal/contain"
 )
 
 const (
@@ -49,7 +51,10 @@ func dayBefore(day string) string {
 // once more when all is written.
 func (j *Journal) keep(today string) {
 	defer close(j.kept)
-	j.month(today)
+	func() {
+		defer contain.Panic(j.o.Logger, "ledger of the month")
+		j.month(today)
+	}()
 	j.tidy(true)
 	tick := time.NewTicker(sumEvery)
 	defer tick.Stop()
@@ -93,6 +98,7 @@ func (j *Journal) isEnding() bool {
 // tidy sums up the days whose files have grown and removes what is too old. In
 // its first round it looks into all sums, later only at their times.
 func (j *Journal) tidy(first bool) {
+	defer contain.Panic(j.o.Logger, "sums of the ledger")
 	if !j.o.Owns() {
 		return
 	}

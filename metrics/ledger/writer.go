@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"anyproxy/internal/contain"
 )
 
 // write is the writer: it gathers rows and appends them.
@@ -44,6 +46,7 @@ func (j *Journal) gather() {
 
 // put writes what is queued and pending.
 func (j *Journal) put(last bool) {
+	defer contain.Panic(j.o.Logger, "ledger")
 	j.tally.mu.Lock()
 	defer j.tally.mu.Unlock()
 	j.encode()
@@ -57,12 +60,14 @@ func (j *Journal) encode() {
 	j.queued = j.spare[:0]
 	j.mu.Unlock()
 	j.spare = nil
+	left := len(rows)
+	defer func() { j.dropped.Add(int64(left)) }() // nothing, unless there is no room or a row panics
 	for i := range rows {
 		if j.size >= maxPending {
-			j.dropped.Add(int64(len(rows) - i))
 			break
 		}
 		j.encodeRow(&rows[i])
+		left--
 	}
 	clear(rows) // their texts belong to requests
 	if cap(rows) <= keepQueue {
@@ -125,6 +130,7 @@ func (j *Journal) flush(last bool) {
 
 // sync has the disk keep what was written.
 func (j *Journal) sync() {
+	defer contain.Panic(j.o.Logger, "ledger")
 	if err := j.appender.sync(); err != nil && !j.unsynced {
 		j.unsynced = true
 		j.o.Logger.Warn("rows of the ledger may not outlive a loss of power", "folder", string(j.o.Folder), "error", reason(err))

@@ -95,6 +95,7 @@ func TestEveryFamilyIsThereFromTheFirstScrape(t *testing.T) {
 		`anyproxy_spent_today_usd`:                                                                         "12",
 		`anyproxy_config_reloads_total{result="invalid"}`:                                                  "0",
 		`anyproxy_events_dropped_total`:                                                                    "0",
+		`anyproxy_panics_total`:                                                                            "0",
 		`anyproxy_log_dropped_total`:                                                                       "0",
 	} {
 		if got, there := lines[name]; !there || got != want {

@@ -26,6 +26,7 @@ var (
 	spentToday      = desc("anyproxy_spent_today_usd", "What has been spent today, in dollars, as far as it is known.")
 	reloads         = desc("anyproxy_config_reloads_total", "Changed configurations, by what became of them.", "result")
 	eventsDropped   = desc("anyproxy_events_dropped_total", "Events of single requests that came too fast to be kept.")
+	panics          = desc("anyproxy_panics_total", "Panics that cost a request or a part of the program, and nothing else.")
 	logDropped      = desc("anyproxy_log_dropped_total", "Lines of the request log that could not be written.")
 )
 
@@ -34,7 +35,7 @@ var states = []metrics.State{metrics.StateReady, metrics.StateCooling, metrics.S
 // Describe implements prometheus.Collector.
 func (snapshots) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{inFlight, draining, providerFlight, providerTPS, providerTTFT, providerWeight, providerState,
-		providerRetryAt, budgetLeft, spentToday, reloads, eventsDropped, logDropped} {
+		providerRetryAt, budgetLeft, spentToday, reloads, eventsDropped, logDropped, panics} {
 		ch <- d
 	}
 }
@@ -55,6 +56,7 @@ func (s snapshots) Collect(ch chan<- prometheus.Metric) {
 	counter(reloads, float64(snap.Reloads.Invalid), "invalid")
 	counter(eventsDropped, float64(snap.EventsDropped))
 	counter(logDropped, float64(snap.LogDropped))
+	counter(panics, float64(snap.Panics))
 	if b := snap.Spend; b != nil {
 		gauge(spentToday, b.Today)
 		if b.Limit > 0 {

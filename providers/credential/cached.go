@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/contain"
 )
 
 const (
@@ -157,7 +158,7 @@ func (c *cached) fly() {
 	ctx, cancel := context.WithTimeout(c.vault.ctx, c.limit())
 	defer cancel()
 	began := time.Now()
-	value, life, fresh, err := c.fetch(ctx)
+	value, life, fresh, err := c.fetched(ctx)
 	took := time.Since(began)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer within %s", c.limit())
@@ -183,6 +184,12 @@ func (c *cached) account(value string, took time.Duration, err error) {
 	for _, r.Owner = range owners {
 		c.vault.o.Renewed(r)
 	}
+}
+
+// fetched is fetch, whose panic is a failure like any other.
+func (c *cached) fetched(ctx context.Context) (value string, life, fresh time.Duration, err error) {
+	defer contain.Error(c.vault.o.Logger, "credential", &err)
+	return c.fetch(ctx)
 }
 
 // newHeld decides when a value is renewed.

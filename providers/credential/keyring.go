@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
+
+	"anyproxy/internal/contain"
 
 	gokeyring "github.com/zalando/go-keyring"
 )
@@ -16,11 +19,14 @@ const keyringFresh = 10 * time.Minute
 
 // keyring is a secret in the system's own store: the Secret Service of a Linux
 // desktop, the Keychain of macOS, the Credential Manager of Windows.
-type keyring struct{ service, user string }
+type keyring struct {
+	service, user string
+	logger        *slog.Logger
+}
 
-func newKeyring(name string) *keyring {
+func newKeyring(name string, logger *slog.Logger) *keyring {
 	service, user, _ := strings.Cut(name, "/")
-	return &keyring{service, user}
+	return &keyring{service, user, logger}
 }
 
 func (k *keyring) limit() time.Duration { return commandTime }
@@ -29,7 +35,7 @@ func (k *keyring) String() string       { return "keyring " + k.service + "/" + 
 // fetch looks it up. The store may ask the person first: whoever waits is not
 // held up beyond ctx.
 func (k *keyring) fetch(ctx context.Context) (value string, life, fresh time.Duration, err error) {
-	value, err = within(ctx, func() (string, error) { return gokeyring.Get(k.service, k.user) })
+	value, err = k.within(ctx, func() (string, error) { return gokeyring.Get(k.service, k.user) })
 	switch {
 	case errors.Is(err, gokeyring.ErrNotFound):
 		return "", 0, 0, errors.New("it has no such entry; store one with your system's tool, on Linux: secret-tool store --label=anyproxy service " + k.service + " username " + k.user)
@@ -42,7 +48,7 @@ func (k *keyring) fetch(ctx context.Context) (value string, life, fresh time.Dur
 
 // keep stores a new value in the place of the old one.
 func (k *keyring) keep(ctx context.Context, value string) error {
-	_, err := within(ctx, func() (string, error) { return "", gokeyring.Set(k.service, k.user, value) })
+	_, err := k.within(ctx, func() (string, error) { return "", gokeyring.Set(k.service, k.user, value) })
 	if err != nil {
 		return k.unreachable(err)
 	}
@@ -57,15 +63,17 @@ func (k *keyring) unreachable(err error) error {
 }
 
 // within waits for do as long as ctx lasts.
-func within(ctx context.Context, do func() (string, error)) (string, error) {
+func (k *keyring) within(ctx context.Context, do func() (string, error)) (string, error) {
 	type result struct {
 		value string
 		err   error
 	}
 	done := make(chan result, 1)
 	go func() {
-		value, err := do()
-		done <- result{value, err}
+		var r result
+		defer func() { done <- r }()
+		defer contain.Error(k.logger, "keyring", &r.err)
+		r.value, r.err = do()
 	}()
 	select {
 	case r := <-done:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -397,4 +398,42 @@ func BenchmarkSecret(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// broken panics the first time that it is asked.
+type broken struct{ times int }
+
+func (b *broken) fetch(context.Context) (string, time.Duration, time.Duration, error) {
+	if b.times++; b.times == 1 {
+		panic("at a loss")
+	}
+	return "a-value-that-is-fetched", 0, 0, nil
+}
+
+func (b *broken) limit() time.Duration { return time.Minute }
+func (b *broken) String() string       { return "broken" }
+
+// A panic while a value is fetched is a failure like any other: told, and tried
+// again after the pause.
+func TestAPanicIsAFailedFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		v := NewVault(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		defer v.Close()
+		c := v.cached("it", "a", func() fetcher { return &broken{} })
+		if _, err := c.Secret(t.Context()); err == nil || !strings.Contains(err.Error(), "internal error: at a loss") {
+			t.Errorf("the first time: %v", err)
+		}
+		time.Sleep(retryFirst)
+		if s, err := c.Secret(t.Context()); err != nil || s.Reveal() != "a-value-that-is-fetched" {
+			t.Errorf("the second time: %v", err)
+		}
+		if !strings.Contains(log.String(), `part=credential panic="at a loss"`) {
+			t.Errorf("the log says %s", log.String())
+		}
+		k := newKeyring("a/b", v.o.Logger)
+		if _, err := k.within(t.Context(), func() (string, error) { panic("at a loss") }); err == nil || !strings.Contains(log.String(), "part=keyring") {
+			t.Errorf("the keyring: %v: %s", err, log.String())
+		}
+	})
 }

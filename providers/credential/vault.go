@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ type Options struct {
 	Tell func(Notice)
 	// Renewed is told what an audit asks for: each Renewal, once for every owner.
 	Renewed func(Renewal)
+	// Logger is told of panics; nil = none.
+	Logger *slog.Logger
 	// Now is the wall clock: the ends of tokens are told in its time.
 	Now func() time.Time
 	// Client makes the requests to token endpoints; default one with TLS 1.3 and
@@ -62,6 +65,9 @@ func NewVault(o Options) *Vault {
 	}
 	if o.Renewed == nil {
 		o.Renewed = func(Renewal) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -110,7 +116,7 @@ func (v *Vault) Resolve(ref config.SecretRef, owner string) (Source, error) {
 			return &command{argv: ref.Command, ttl: ref.TTL}
 		}), nil
 	case config.SecretKeyring:
-		return v.cached("keyring\x00"+ref.Name, owner, func() fetcher { return newKeyring(ref.Name) }), nil
+		return v.cached("keyring\x00"+ref.Name, owner, func() fetcher { return newKeyring(ref.Name, v.o.Logger) }), nil
 	case config.SecretOAuth:
 		return v.oauth(ref.OAuth, owner)
 	case config.SecretPool:

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/contain"
 	"anyproxy/internal/redact"
 	"anyproxy/metrics"
 )
@@ -165,15 +166,31 @@ func (l *Log) run() {
 	defer l.file.close()
 	for batch := range l.queue.batches {
 		for i, next := range batch {
-			l.add(next.text)
-			l.queue.release(next.size)
-			next.recycle()
+			l.write(next)
 			batch[i] = nil // the batch is used again
 		}
-		l.flush()
-		l.report(false)
+		l.contained(l.flush)
+		l.contained(func() { l.report(false) })
 	}
-	l.report(true)
+	l.contained(func() { l.report(true) })
+}
+
+var errBroken = errors.New("internal error, the log has its place")
+
+// write writes a line, or loses it.
+func (l *Log) write(next *line) {
+	done := false
+	l.contained(func() { l.add(next.text); done = true })
+	if !done {
+		l.lose(1, errBroken)
+	}
+	l.queue.release(next.size)
+	next.recycle()
+}
+
+func (l *Log) contained(do func()) {
+	defer contain.Panic(l.opts.Logger, "request log")
+	do()
 }
 
 // add puts a line behind those that wait, and makes room for it in the file.

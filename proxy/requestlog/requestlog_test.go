@@ -672,3 +672,31 @@ func BenchmarkLine(b *testing.B) {
 		})
 	}
 }
+
+// A line over which the writer breaks is lost, counted and told; later ones are
+// written.
+func TestAPanicCostsALineAndNotTheLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "requests.jsonl")
+	var said bytes.Buffer
+	broken := true
+	l, err := requestlog.Open(requestlog.Options{Path: path, MaxSize: 1, Keep: 3, Logger: slog.New(slog.NewTextHandler(&said, nil)), Now: func() time.Time {
+		if broken { // while the second line asks whether to rotate
+			broken = false
+			panic("at a loss")
+		}
+		return time.Now()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		numbered(l, n, "")
+	}
+	if err := l.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) != 2 || l.Dropped() != 1 || !strings.Contains(said.String(), `part="request log" panic="at a loss"`) {
+		t.Errorf("%v: %q, %d dropped: %s", err, files, l.Dropped(), said.String())
+	}
+}
