@@ -353,10 +353,13 @@ func runDocumented(t *testing.T, args []string, config []byte) {
 	}
 	t.Chdir(t.TempDir())
 	env := map[string]string{"HOME": home, "XDG_STATE_HOME": filepath.Join(home, "state"), "PORT": "0"}
-	if m != nil && m.name == "init" {
+	if m != nil && m.name == "init" || slices.Contains(args, "-probe") {
 		args = append(slices.Clone(args), "-yes")
-	} else if err := os.WriteFile(file, config, 0o600); err != nil {
-		t.Fatal(err)
+	}
+	if m == nil || m.name != "init" {
+		if err := os.WriteFile(file, config, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if m != nil && m.name == "status" {
 		start(t, env, "-config", file)
