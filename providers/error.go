@@ -3,6 +3,7 @@ package providers
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -29,6 +30,12 @@ var classNames = [...]string{"invalid_request", "rate_limited", "overloaded", "s
 	"connect", "broken", "timeout", "bad_upstream_response", "canceled", "no_model"}
 
 func (c Class) String() string { return classNames[c] }
+
+// ParseClass is the class of that name.
+func ParseClass(name string) (c Class, ok bool) {
+	i := slices.Index(classNames[:], name)
+	return Class(max(i, 0)), i >= 0
+}
 
 // Fallback reports whether another upstream may succeed where this one failed:
 // on all that is not the request's own fault or its client's leaving.

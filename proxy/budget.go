@@ -24,16 +24,20 @@ func keyAccount(name string) string      { return ledger.KeyAccount(name) }
 // they cost nothing: a subscription pays for them. billed is the model's name at
 // the upstream.
 func (x *exchange) rates(provider, model, billed string) (rates *metrics.Rates, included bool) {
-	up, ok := x.rt.providers[provider]
+	return x.rt.Rates(provider, model, billed, strings.HasPrefix(bearer(x.req.Auth.Authorization), claudeLogin))
+}
+
+// Rates are what a provider's model costs, as rates does; login says that the
+// client has shown a Claude subscription's login.
+func (rt *Runtime) Rates(provider, model, billed string, login bool) (rates *metrics.Rates, included bool) {
+	up, ok := rt.providers[provider]
 	switch {
 	case !ok:
 		return nil, false
-	case up.config.Billing == config.BillingSubscription:
-		return nil, true
-	case up.config.Billing == "" && strings.HasPrefix(bearer(x.req.Auth.Authorization), claudeLogin):
+	case up.config.Billing == config.BillingSubscription, up.config.Billing == "" && login:
 		return nil, true
 	}
-	return x.rt.rates(provider, model, billed), false
+	return rt.rates(provider, model, billed), false
 }
 
 // claudeLogin is how the tokens of a Claude subscription begin.

@@ -35,9 +35,10 @@ func failureWords(e *providers.Error) (status int, message string) {
 	return e.Status, fmt.Sprintf("provider %s answered %d", e.Provider, e.Status)
 }
 
-// verdict translates a failure into what it means for the upstream's standing.
-func verdict(e *providers.Error) routing.Verdict {
-	switch e.Class {
+// Verdict translates what kind a failure is of into what it means for the
+// upstream's standing.
+func Verdict(c providers.Class) routing.Verdict {
+	switch c {
 	case providers.ClassInvalid, providers.ClassCanceled:
 		return routing.Neutral
 	case providers.ClassRateLimited, providers.ClassOverloaded, providers.ClassNoModel:
@@ -113,7 +114,7 @@ func (x *exchange) verdictOn(a *answer, failure *providers.Error) routing.Verdic
 		time.Since(a.sent) < x.rt.providers[a.p.Provider].config.Timeouts.FirstByte:
 		return routing.Neutral // others have used up the request's time
 	}
-	v := verdict(failure)
+	v := Verdict(failure.Class)
 	if counting && v != routing.Unreached && v != routing.Refused {
 		return routing.Neutral // a provider without that endpoint can be a good one
 	}
@@ -132,7 +133,7 @@ func (x *exchange) report(a *answer, failure *providers.Error) {
 	if failure != nil {
 		x.result.RetryAfter = failure.RetryAfter
 		if failure.Class == providers.ClassNoModel {
-			x.result.RetryAfter = noModelPause
+			x.result.RetryAfter = NoModelPause
 		}
 		if failure.Limits != (providers.Limits{}) && x.req.Endpoint != providers.CountTokens {
 			p.Limits(limitsOf(failure.Limits))
@@ -145,9 +146,9 @@ func (x *exchange) report(a *answer, failure *providers.Error) {
 	}
 }
 
-// noModelPause is how long a model is left alone that its provider does not have
+// NoModelPause is how long a model is left alone that its provider does not have
 // for us: somebody must do something about it.
-const noModelPause = 5 * time.Minute
+const NoModelPause = 5 * time.Minute
 
 // usefulness orders failures by what helps the client most: a wait it can obey,
 // then a shortage that passes, then an upstream's own words, then ours.

@@ -55,6 +55,16 @@ func NewRuntime(w Wiring) *Runtime {
 	return rt
 }
 
+// Planned returns a Runtime that tells how it would choose and what that would
+// cost, and cannot serve: it has no providers and no keys.
+func Planned(c *config.Config) *Runtime {
+	rt := &Runtime{Config: c, state: routing.NewState(), routing: RoutingOptions(c), providers: map[string]upstream{}}
+	for i := range c.Providers {
+		rt.providers[c.Providers[i].Name] = upstream{config: &c.Providers[i]}
+	}
+	return rt
+}
+
 // RoutingOptions are what a configuration says about the choice of upstreams.
 func RoutingOptions(c *config.Config) routing.Options {
 	o := routing.Options{
@@ -78,11 +88,12 @@ func RoutingOptions(c *config.Config) routing.Options {
 // Shares tells how the new traffic for a model would be shared out if rt served
 // now, as far as upstreams are known. It need not have been applied.
 func (rt *Runtime) Shares(model string) []routing.Share {
-	return routing.New(rt.targets(), rt.state, rt.routing).Shares(model)
+	return routing.New(rt.Targets(), rt.state, rt.routing).Shares(model)
 }
 
-// targets leaves out the models of providers that cannot be used.
-func (rt *Runtime) targets() []routing.Target {
+// Targets are what the configuration gives to choose from, without the models of
+// providers that cannot be used.
+func (rt *Runtime) Targets() []routing.Target {
 	var out []routing.Target
 	for _, m := range rt.Config.Models {
 		up, ok := rt.providers[m.Provider]

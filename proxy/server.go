@@ -71,7 +71,7 @@ func (s *Server) Apply(rt *Runtime) {
 	s.rec.SetProviders(rt.infos)
 	o := rt.routing
 	o.Tell = s.event
-	rt.router = routing.New(rt.targets(), rt.state, o)
+	rt.router = routing.New(rt.Targets(), rt.state, o)
 	s.runtime.Store(rt)
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -29,11 +30,13 @@ type command struct {
 	prepare func(c *call, set *flag.FlagSet) func(ctx context.Context) int
 	// takes says what may stand after the flags; "" is nothing.
 	takes string
+	// files is set when these are files. Flags may then stand behind them.
+	files bool
 }
 
 // commands are in the order in which help lists them.
 func commands() []command {
-	return []command{runCommand(), initCommand(), validateCommand(), usageCommand(), statusCommand(), envCommand(), completionCommand()}
+	return []command{runCommand(), initCommand(), validateCommand(), usageCommand(), replayCommand(), statusCommand(), envCommand(), completionCommand()}
 }
 
 // findCommand returns the command of that name, nil for none.
@@ -56,7 +59,7 @@ func (m *command) flagSet(c *call) (*flag.FlagSet, func(context.Context) int) {
 // do reads the flags and runs the command.
 func (m *command) do(ctx context.Context, c *call) int {
 	set, run := m.flagSet(c)
-	err := set.Parse(c.args)
+	err := m.parse(set, c)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(c.errw, m.usage)
 		set.SetOutput(c.errw)
@@ -69,8 +72,24 @@ func (m *command) do(ctx context.Context, c *call) int {
 	if err != nil {
 		return c.misused(m, err)
 	}
-	c.args = set.Args()
 	return run(ctx)
+}
+
+// parse reads the flags. What is left of the call's arguments stands for none.
+func (m *command) parse(set *flag.FlagSet, c *call) error {
+	args, files := c.args, []string(nil)
+	for {
+		if err := set.Parse(args); err != nil {
+			return err
+		}
+		rest := set.Args()
+		ended := len(rest) < len(args) && args[len(args)-len(rest)-1] == "--"
+		if !m.files || len(rest) == 0 || ended {
+			c.args = append(files, rest...)
+			return nil
+		}
+		files, args = append(files, rest[0]), rest[1:]
+	}
 }
 
 // misused complains of a call that was wrong.
@@ -111,4 +130,12 @@ func (f *configFlag) file() string {
 		return f.path
 	}
 	return usualConfig(f.getenv)
+}
+
+// printJSON prints what -json asks for.
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }

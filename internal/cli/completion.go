@@ -39,6 +39,7 @@ Usage: source <(anyproxy completion bash)                                  in ~/
 type completed struct {
 	name, about string
 	words       []string // that may stand after the flags
+	files       bool     // names of files may
 	flags       []completedFlag
 }
 
@@ -53,7 +54,7 @@ func everyCommand(c *call) []completed {
 	all := []completed{{flags: completedFlags(f.set())}}
 	for _, m := range commands() {
 		set, _ := m.flagSet(c)
-		one := completed{name: m.name, about: m.about, flags: completedFlags(set)}
+		one := completed{name: m.name, about: m.about, files: m.files, flags: completedFlags(set)}
 		if m.name == "completion" {
 			one.words = shells
 		}
@@ -123,8 +124,13 @@ _anyproxy() {
 		}
 		fmt.Fprintf(out, "\t%q) words=%q ;;\n", c.name, strings.Join(words, " "))
 	}
-	fmt.Fprint(out, `	esac
-	case $cur in
+	fmt.Fprint(out, "\tesac\n")
+	for _, c := range all {
+		if c.files {
+			fmt.Fprintf(out, "\tif [ \"$command\" = %s ] && [[ $cur != -* ]]; then COMPREPLY=($(compgen -f -- \"$cur\")); return; fi\n", c.name)
+		}
+	}
+	fmt.Fprint(out, `	case $cur in
 	--*) COMPREPLY=($(compgen -P - -W "$words" -- "${cur#-}")) ;;
 	*) COMPREPLY=($(compgen -W "$words" -- "$cur")) ;;
 	esac
@@ -159,6 +165,8 @@ func zshCompletion(out io.Writer, all []completed) {
 		switch {
 		case len(c.words) > 0:
 			rest = fmt.Sprintf(" \\\n\t\t\t'1:shell:(%s)'", strings.Join(c.words, " "))
+		case c.files:
+			rest = " \\\n\t\t\t'*:file:_files'"
 		case c.name == "run":
 			rest = " \\\n\t\t\t'*::program:_normal'"
 		}
@@ -191,6 +199,9 @@ func fishCompletion(out io.Writer, all []completed) {
 				more = " -x"
 			}
 			fmt.Fprintf(out, "complete -c anyproxy -n %s -o %s -d %s%s\n", fishQuoted(when), f.name, fishQuoted(f.about), more)
+		}
+		if c.files {
+			fmt.Fprintf(out, "complete -c anyproxy -n %s -F\n", fishQuoted(when))
 		}
 		if len(c.words) > 0 {
 			fmt.Fprintf(out, "complete -c anyproxy -n %s -a %s\n", fishQuoted(when), fishQuoted(strings.Join(c.words, " ")))

@@ -246,12 +246,13 @@ func wrongCall(args []string) error {
 		_, err := parseFlags(args, func(string) string { return "" }, io.Discard)
 		return err
 	}
-	set, _ := m.flagSet(&call{getenv: func(string) string { return "" }})
-	if err := set.Parse(args[1:]); err != nil {
+	c := &call{args: args[1:], getenv: func(string) string { return "" }}
+	set, _ := m.flagSet(c)
+	if err := m.parse(set, c); err != nil {
 		return err
 	}
-	if (set.NArg() > 0) != (m.takes != "") && !strings.HasPrefix(m.takes, "[") {
-		return fmt.Errorf("%s takes %q, not %q", m.name, m.takes, set.Args())
+	if (len(c.args) > 0) != (m.takes != "") && !strings.HasPrefix(m.takes, "[") {
+		return fmt.Errorf("%s takes %q, not %q", m.name, m.takes, c.args)
 	}
 	return nil
 }
@@ -342,6 +343,9 @@ func TestDocumentedCallsRun(t *testing.T) {
 	}
 }
 
+// loggedRequest is a request log of one line.
+const loggedRequest = `{"timestamp":"2026-01-02T03:04:05Z","direction":"request","model":"claude-sonnet-4-5","success":true,"decision":{"attempts":[]}}` + "\n"
+
 func runDocumented(t *testing.T, args []string, config []byte) {
 	var m *command
 	if len(args) > 0 {
@@ -358,6 +362,11 @@ func runDocumented(t *testing.T, args []string, config []byte) {
 	}
 	if m == nil || m.name != "init" {
 		if err := os.WriteFile(file, config, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m != nil && m.name == "replay" {
+		if err := os.WriteFile("requests.jsonl", []byte(loggedRequest), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -33,7 +33,8 @@ var scriptPrograms = map[string]func(){
 //	await PATTERN       waits for a file that the glob pattern matches
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/scripts",
+		Dir:           "testdata/scripts",
+		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_STATE_HOME", env.WorkDir+"/state")

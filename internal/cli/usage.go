@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"anyproxy/metrics/ledger"
-
-	"github.com/charmbracelet/x/term"
 )
 
 func usageCommand() command {
@@ -102,7 +99,7 @@ func usageFolder(config string, getenv func(string) string) (ledger.Folder, erro
 }
 
 func printUsage(f *usageFlags, folder ledger.Folder, now time.Time, getenv func(string) string, out io.Writer, errw *stderr) error {
-	progress := newProgress(errw.raw)
+	progress := newCounted("reading the ledger", errw.raw)
 	r, err := folder.ReadReport(ledger.By(f.by), f.days, now, progress.told)
 	progress.done()
 	if err != nil {
@@ -115,13 +112,7 @@ func printUsage(f *usageFlags, folder ledger.Folder, now time.Time, getenv func(
 		_, err = fmt.Fprintf(out, "Nothing was asked for %s. The ledger is in %s.\n", period(r, f.days), folder)
 		return err
 	}
-	t := usageTable{report: r}
-	if screen := terminalOf(out); screen != nil {
-		if width, _, err := term.GetSize(screen.Fd()); err == nil {
-			t.width = width
-		}
-		t.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
-	}
+	t := usageTable{sheet: sheetFor(out, getenv), report: r}
 	_, err = io.WriteString(out, t.String())
 	return err
 }
@@ -140,55 +131,7 @@ type usageJSON struct {
 }
 
 func writeUsage(out io.Writer, r *ledger.Report) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(usageJSON{usageFormat, r.From, r.To, r.By, append([]ledger.Usage{}, r.Rows...), r.Total, r.Skipped, r.Gone})
-}
-
-// progress tells, on a terminal, how far the reading is when it takes long.
-type progress struct {
-	out   io.Writer // nil = nobody looks
-	began time.Time
-	last  time.Time // it was told
-}
-
-// patienceOfReaders is how long nothing is told, and progressEvery how often it
-// is then.
-const (
-	patienceOfReaders = 500 * time.Millisecond
-	progressEvery     = 100 * time.Millisecond
-)
-
-func newProgress(errw io.Writer) *progress {
-	p := &progress{began: time.Now()}
-	if screen := terminalOf(errw); screen != nil {
-		p.out = screen
-	}
-	return p
-}
-
-func (p *progress) told(done, total int64) {
-	now := time.Now()
-	if p.out == nil || total <= 0 || now.Sub(p.began) < patienceOfReaders || now.Sub(p.last) < progressEvery {
-		return
-	}
-	p.say(fmt.Sprintf("reading the ledger: %d %%", min(done, total)*100/total))
-}
-
-// say shows a line in the place of the one before.
-func (p *progress) say(text string) {
-	if p.out != nil {
-		p.last = time.Now()
-		fmt.Fprint(p.out, "\r\x1b[K"+text)
-	}
-}
-
-// done takes away what was told.
-func (p *progress) done() {
-	if !p.last.IsZero() {
-		fmt.Fprint(p.out, "\r\x1b[K")
-	}
+	return printJSON(out, usageJSON{usageFormat, r.From, r.To, r.By, append([]ledger.Usage{}, r.Rows...), r.Total, r.Skipped, r.Gone})
 }
 
 // period is the report's days in words.

@@ -50,7 +50,7 @@ func TestUsageOnATerminal(t *testing.T) {
 
 func TestProgressIsToldWhenReadingTakesLong(t *testing.T) {
 	master, slave := ptytest.Open(t, 80, 24)
-	p := newProgress(slave)
+	p := newCounted("reading the ledger", slave)
 	p.told(1, 4)
 	if !p.last.IsZero() {
 		t.Error("it is told at once")
@@ -65,7 +65,7 @@ func TestProgressIsToldWhenReadingTakesLong(t *testing.T) {
 	if want := "\r\x1b[Kreading the ledger: 25 %\r\x1b[K"; all.String() != want {
 		t.Errorf("%q", all.String())
 	}
-	quiet := newProgress(&all)
+	quiet := newCounted("reading the ledger", &all)
 	quiet.began = p.began
 	quiet.told(1, 4)
 	quiet.done()

@@ -150,7 +150,7 @@ func TestUsageOnNarrowTerminals(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, width := range []int{120, 80, 60, 40, 20} {
-			got := usageTable{report: r, width: width}.String()
+			got := usageTable{report: r, sheet: sheet{width: width}}.String()
 			golden(t, fmt.Sprintf("%s-%d.txt", by, width), got)
 			for line := range strings.Lines(got) {
 				if w := ansi.StringWidth(strings.TrimSuffix(line, "\n")); w > width && width >= 40 {
@@ -158,7 +158,7 @@ func TestUsageOnNarrowTerminals(t *testing.T) {
 				}
 			}
 		}
-		golden(t, fmt.Sprintf("%s-colour.txt", by), usageTable{report: r, width: 80, colour: true}.String())
+		golden(t, fmt.Sprintf("%s-colour.txt", by), usageTable{report: r, sheet: sheet{width: 80, colour: true}}.String())
 	}
 }
 
@@ -167,7 +167,7 @@ func TestUsageOfHostileNames(t *testing.T) {
 		{Name: "\x1b]0;owned\x07\u202emodel", Totals: ledger.Totals{Requests: 1}},
 		{Name: strings.Repeat("長", 100), Totals: ledger.Totals{Requests: 1}},
 	}}
-	got := usageTable{report: r, width: 60}.String()
+	got := usageTable{report: r, sheet: sheet{width: 60}}.String()
 	if strings.ContainsAny(got, "\x1b\x07\u202e") {
 		t.Errorf("%q", got)
 	}

@@ -1,15 +1,11 @@
 package cli
 
 import (
-	"cmp"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 
 	"anyproxy/metrics/ledger"
-
-	"github.com/charmbracelet/x/ansi"
 )
 
 const (
@@ -23,27 +19,8 @@ const (
 
 // usageTable is a Report for a person.
 type usageTable struct {
+	sheet
 	report *ledger.Report
-	width  int // of the terminal in cells; 0 = none, then there are no bars
-	colour bool
-}
-
-// column is one of the table, its head first and the total last.
-type column struct {
-	cells []string
-	// rank is which columns go first where the terminal is narrow: the highest.
-	// 0 never goes.
-	rank int
-}
-
-// rankKept is up to where a column is worth more than the bar.
-const rankKept = 1
-
-func (c *column) width() (w int) {
-	for _, cell := range c.cells {
-		w = max(w, ansi.StringWidth(cell))
-	}
-	return w
 }
 
 // String is the table, what it stands for below it.
@@ -101,7 +78,7 @@ func cellsOf(u *ledger.Totals) []string {
 	return []string{strconv.FormatInt(u.Requests, 10), shortly(u.Prompt()), cached, shortly(u.Output), costOf(u)}
 }
 
-// name is what a line is of, without what would move a terminal's cursor.
+// name is what a line is of.
 func (t usageTable) name(s string) string {
 	if s == "" {
 		return map[ledger.By]string{ledger.ByProvider: "(no attempt)", ledger.ByModel: "(no attempt)",
@@ -110,39 +87,7 @@ func (t usageTable) name(s string) string {
 	return shown(s)
 }
 
-// costOf is what is known of a cost: ≥ where that is a part of it, ? where it is
-// nothing, and incl. where a subscription pays.
-func costOf(u *ledger.Totals) string {
-	switch {
-	case u.Unpriced > 0 && u.Cost == 0:
-		return "?"
-	case u.Unpriced > 0:
-		return "≥ " + dollars(u.Cost)
-	case u.Cost == 0 && u.Subscription > 0:
-		return "incl."
-	}
-	return dollars(u.Cost)
-}
-
-func dollars(usd float64) string {
-	if usd > 0 && usd < 0.005 {
-		return "<$0.01"
-	}
-	return fmt.Sprintf("$%.2f", usd)
-}
-
-// shortly keeps a number within six cells: 512, 18.2k, 4.8M, 1.2G.
-func shortly(n int64) string {
-	for _, unit := range []struct {
-		one  float64
-		name string
-	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if v := float64(n) / unit.one; v >= 0.99995 {
-			return strconv.FormatFloat(v, 'f', 1, 64) + unit.name
-		}
-	}
-	return strconv.FormatInt(n, 10)
-}
+func costOf(u *ledger.Totals) string { return knownCost(u.Cost, u.Unpriced, u.Subscription) }
 
 // fit leaves out columns, and shortens names, until a line fits and a bar
 // behind it. bar is the width that is left for one, 0 for none.
@@ -176,28 +121,6 @@ func (t usageTable) fit(columns []column) (fitting []column, bar int) {
 	}
 }
 
-func shortened(c column, width int) column {
-	for i, cell := range c.cells {
-		c.cells[i] = ansi.Truncate(cell, width, "…")
-	}
-	return c
-}
-
-// line is the ith line: the name to the left, numbers to the right.
-func (t usageTable) line(columns []column, i int) string {
-	var b strings.Builder
-	for n := range columns {
-		cell := columns[n].cells[i]
-		pad := strings.Repeat(" ", columns[n].width()-ansi.StringWidth(cell))
-		if n == 0 {
-			b.WriteString(cell + pad)
-		} else {
-			b.WriteString("  " + pad + cell)
-		}
-	}
-	return b.String()
-}
-
 // share is what bars compare: the cost, or where nothing has any the tokens.
 func (t usageTable) share(u *ledger.Totals) float64 {
 	if t.report.Total.Cost > 0 {
@@ -214,19 +137,6 @@ func (t usageTable) largest(rows []ledger.Usage) *ledger.Totals {
 		}
 	}
 	return largest
-}
-
-// barOf is a bar of part of width, in eighths of a cell.
-func barOf(part float64, width int) string {
-	if !(part > 0) { // also when there is nothing to compare
-		return ""
-	}
-	eighths := max(int(math.Round(part*float64(width)*8)), 1)
-	bar := strings.Repeat("█", eighths/8)
-	if rest := eighths % 8; rest > 0 {
-		bar += string([]rune("▏▎▍▌▋▊▉")[rest-1])
-	}
-	return bar
 }
 
 // notes say what the numbers leave open.
@@ -248,23 +158,4 @@ func (t usageTable) notes(hidden int) (notes []string) {
 		notes = append(notes, plural(t.report.Skipped, "damaged line", "of the ledger not counted"))
 	}
 	return notes
-}
-
-// wrap breaks a note between words.
-func (t usageTable) wrap(note string) string {
-	return ansi.Wordwrap(note, cmp.Or(t.width, math.MaxInt32), "")
-}
-
-// Colours that every terminal has.
-const (
-	bold  = "\x1b[1m"
-	faint = "\x1b[2m"
-	cyan  = "\x1b[36m"
-)
-
-func (t usageTable) paint(s, colour string) string {
-	if !t.colour || s == "" {
-		return s
-	}
-	return colour + s + "\x1b[m"
 }

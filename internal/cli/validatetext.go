@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -194,8 +193,5 @@ func (v *validation) writeJSON(out io.Writer, failed error) error {
 		doc.Targets = append(doc.Targets, targetJSON{t.index, t.model.Pos.Line, t.model.Provider, t.model.Name, append([]string{}, t.model.Alias...),
 			t.model.Tier, t.known, t.near, t.model.Context, t.stated, t.features})
 	}
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+	return printJSON(out, doc)
 }

@@ -60,6 +60,8 @@ var arrows = []arrow{
 	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "metrics/price", "config", "proxy/*", "internal/jsonscan", "internal/redact", "internal/contain"},
 		tests: []string{"providers/anthropic", "providers/credential"}},
 	{from: "proxy/routing", ours: []string{"metrics"}},
+	// It plays to the router that serves, and keeps budgets as the proxy does.
+	{from: "proxy/replay", ours: []string{"metrics", "metrics/ledger", "proxy/routing", "internal/jsonscan"}, tests: []string{"proxy/requestlog"}},
 	{from: "proxy/requestlog", ours: []string{"metrics", "config", "internal/jsonline", "internal/redact", "internal/contain"}},
 	{from: "tui", ours: []string{"metrics", "config"}, modules: []string{tea, lipgloss, ansi, xterm},
 		tests: []string{"internal/noprobe/ptytest", unix}},
