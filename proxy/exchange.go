@@ -21,8 +21,15 @@ const maxHeld = 64 << 10
 
 // exchange is one request on its way: from the candidates to the answer. It
 // belongs to the handler's goroutine.
+//
+// Here and in answer what each event needs stands together and first: by the next
+// one the processor's caches have forgotten it.
 type exchange struct {
 	s     *Server
+	reply *reply
+	// blocked is how long it has waited for the client and for upstreams.
+	blocked time.Duration
+
 	rt    *Runtime
 	r     *http.Request
 	key   *clientKey // nil without client keys
@@ -32,7 +39,6 @@ type exchange struct {
 	scan  scan
 	query routing.Query
 	rec   *metrics.Request // nil for what is not a model request
-	reply *reply
 
 	route    *routing.Route
 	attempts int
@@ -44,8 +50,6 @@ type exchange struct {
 	// there is no way back from there.
 	committed bool
 	ended     bool // its record is closed
-	// blocked is how long it has waited for the client and for upstreams.
-	blocked time.Duration
 }
 
 // maxRenewals bounds how often one upstream is asked anew because it would be
@@ -55,17 +59,17 @@ const maxRenewals = 4
 // An answer is one attempt that is being made. At first it is held back; once it
 // has brought content it is the one that the client gets.
 type answer struct {
+	frames providers.Frames // stream's
+	held   []byte           // the frames before the first content; from stash, nil when there are none
+	at     time.Time        // when the newest frame came
+	frame  providers.Frame
+	gauge  gauge
+	watch  watch
+
 	p      *routing.Attempt
-	meter  *metrics.Attempt  // nil for what is not a model request
 	stream *providers.Stream // nil when none has come
-	watch  *watch
 	cancel context.CancelCauseFunc
 	sent   time.Time
-
-	frame providers.Frame // the newest one
-	at    time.Time       // when it came
-	held  []byte          // the frames before the first content; from stash, nil when there are none
-	gauge gauge
 }
 
 // stash keeps the buffers of what was held back.
@@ -206,7 +210,8 @@ func (x *exchange) ask(p *routing.Attempt) (*answer, *providers.Error) {
 		silence = limits.Total
 	}
 	ctx, cancel := context.WithCancelCause(x.r.Context())
-	a := &answer{p: p, meter: x.meter(p), cancel: cancel, watch: newWatch(cancel, silence, x.timeLeft()), sent: time.Now()}
+	a := &answer{p: p, gauge: gauge{meter: x.meter(p), stream: x.req.Stream}, cancel: cancel, sent: time.Now()}
+	a.watch.begin(cancel, silence, x.timeLeft())
 	return a, asError(p, x.open(ctx, a, limits.Idle))
 }
 
@@ -228,9 +233,9 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 	if err != nil {
 		return err
 	}
-	a.stream = stream
-	if stream.Billed != "" && a.meter != nil {
-		a.meter.Price(x.rates(a.p.Provider, a.p.Model, stream.Billed))
+	a.stream, a.frames = stream, stream.Frames
+	if stream.Billed != "" && a.gauge.meter != nil {
+		a.gauge.meter.Price(x.rates(a.p.Provider, a.p.Model, stream.Billed))
 	}
 	if x.req.Endpoint != providers.CountTokens { // which has limits of its own
 		a.p.Limits(limitsOf(stream.Limits))
@@ -252,7 +257,7 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 			opened = true
 			return nil
 		}
-		a.measure(x.req.Stream)
+		a.measure()
 		a.hold()
 	}
 }
@@ -265,7 +270,7 @@ func limitsOf(l providers.Limits) routing.Limits {
 // next waits for a frame, from now on. Whoever calls it has the meters told what
 // it brought, when the client need not wait for that.
 func (x *exchange) next(a *answer, now time.Time) (err error) {
-	a.frame, err = a.stream.Next()
+	a.frame, err = a.frames.Next()
 	a.at = x.s.o.Now()
 	x.blocked += a.at.Sub(now)
 	if err != nil {
@@ -276,7 +281,7 @@ func (x *exchange) next(a *answer, now time.Time) (err error) {
 	}
 	a.watch.heard(a.at)
 	if a.frame.Kind == providers.Failed {
-		a.measure(x.req.Stream)
+		a.measure()
 		return a.frame.Err
 	}
 	return nil
@@ -368,7 +373,7 @@ func (x *exchange) send(a *answer, now time.Time) (time.Time, error) {
 	since := x.s.o.Now()
 	x.blocked += since.Sub(now)
 	a.watch.heard(since)
-	a.measure(x.req.Stream)
+	a.measure()
 	return since, err
 }
 

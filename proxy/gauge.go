@@ -14,6 +14,9 @@ const gatherFor = 100 * time.Millisecond
 // gauge is what the meters have not been told yet of an answer: text that came
 // as plainly as what they were told last. It is the handler's alone.
 type gauge struct {
+	meter  *metrics.Attempt // nil for what is not a model request
+	stream bool
+
 	plain bool      // what was told last was visible text in the middle of generation
 	told  time.Time // when that was
 	text  int       // bytes since
@@ -23,11 +26,11 @@ type gauge struct {
 // measure tells the meter what the newest frame brought, and the router what the
 // meter reads: about four times a second while frames come, without a timer. Of
 // the silence between them the router takes note itself.
-func (a *answer) measure(stream bool) {
-	if a.meter == nil {
+func (a *answer) measure() {
+	stream, f := a.gauge.stream, &a.frame
+	if a.gauge.meter == nil {
 		return
 	}
-	f := &a.frame
 	plain := stream && f.Kind == providers.Content && f.Generating && !f.Hidden && !f.Quiet && f.Usage == nil
 	if plain && a.gauge.plain && a.at.Sub(a.gauge.told) < gatherFor {
 		a.gauge.text += f.Text
@@ -44,7 +47,7 @@ func (a *answer) measure(stream bool) {
 	if !stream && m.Final {
 		m.Began = a.p.Began(a.at)
 	}
-	a.gauge = gauge{plain: plain, told: a.at}
+	a.gauge.plain, a.gauge.told, a.gauge.text = plain, a.at, 0
 	a.tell(&m)
 }
 
@@ -57,7 +60,7 @@ func (a *answer) flush() {
 }
 
 func (a *answer) tell(m *metrics.Progress) {
-	if r, due := a.meter.Progress(*m); due {
+	if r, due := a.gauge.meter.Progress(*m); due {
 		a.p.Observe(m.At, r)
 	}
 }

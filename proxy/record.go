@@ -37,11 +37,11 @@ func (x *exchange) meter(p *routing.Attempt) *metrics.Attempt {
 
 // recordAttempt closes it and writes its line of the request log.
 func (x *exchange) recordAttempt(a *answer, out metrics.Result, failure *providers.Error) (metrics.AttemptRecord, metrics.Reading) {
-	if a.meter == nil {
+	if a.gauge.meter == nil {
 		return metrics.AttemptRecord{}, metrics.Reading{}
 	}
 	a.flush()
-	attempt, reading := a.meter.End(out)
+	attempt, reading := a.gauge.meter.End(out)
 	var header http.Header
 	var body []byte
 	switch {

@@ -13,23 +13,22 @@ import (
 // and one timer per attempt: the timer looks, when it fires, how long the
 // silence really is, and goes to sleep for the rest.
 type watch struct {
-	cancel   context.CancelCauseFunc
-	timer    *time.Timer
 	start    time.Time
 	last     atomic.Int64 // of the last byte, ns since start
 	silence  atomic.Int64 // the longest that is allowed, ns
 	deadline atomic.Int64 // ns since start; 0 = none
 	stopped  atomic.Bool
+	cancel   context.CancelCauseFunc
+	timer    *time.Timer
 }
 
-// newWatch watches from now on. timeLeft is until when the attempt must have committed.
-func newWatch(cancel context.CancelCauseFunc, silence, timeLeft time.Duration) *watch {
-	w := &watch{cancel: cancel, start: time.Now()}
+// begin watches from now on. timeLeft is until when the attempt must have committed.
+func (w *watch) begin(cancel context.CancelCauseFunc, silence, timeLeft time.Duration) {
+	w.cancel, w.start = cancel, time.Now()
 	w.silence.Store(int64(silence))
 	w.deadline.Store(int64(max(timeLeft, 1)))
 	w.timer = time.AfterFunc(time.Hour, w.check)
 	w.timer.Reset(min(silence, timeLeft)) // it may fire at once, and must find itself stored
-	return w
 }
 
 func (w *watch) check() {

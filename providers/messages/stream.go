@@ -18,14 +18,14 @@ var errClosed = errors.New("answer is closed")
 // A stream is a streamed answer: one read from the upstream makes one frame.
 type stream struct {
 	upstream.Events
-	answer  answer
-	grammar grammar
-	usage   providers.Usage
-
 	unread     bool             // more whole events of the last read may be waiting
+	generating bool             // generation has begun
 	failed     *providers.Frame // the upstream's own error, to be told by the next call
 	err        error            // what comes when nothing waits
-	generating bool             // generation has begun
+	grammar    grammar
+
+	usage  providers.Usage
+	answer answer
 }
 
 func newStream(a answer) *stream {
