@@ -42,7 +42,8 @@ var arrows = []arrow{
 		tests: []string{openai, openai + "/option", sdk + "/aws", sdk + "/aws/signer/v4"}},
 	{from: "internal/simulator/*", ours: []string{"internal/simulator", "internal/grammar"}},
 	{from: "internal/jsonscan", modules: []string{"golang.org/x/sys/cpu"}},
-	{from: "internal/jsonline", modules: []string{"golang.org/x/sys/cpu"}},
+	{from: "internal/jsonline", modules: []string{"golang.org/x/sys/cpu"}, tests: []string{"internal/jsonline/jsonlinetest"}},
+	{from: "internal/jsonline/jsonlinetest"},
 	{from: "internal/redact", modules: []string{"golang.org/x/sys/cpu"}},
 	{from: "internal/house", tests: []string{"gopkg.in/yaml.v3"}}, // reads the configuration of other tools
 	{from: "internal/*"},
@@ -50,6 +51,7 @@ var arrows = []arrow{
 	{from: "metrics"},
 	{from: "metrics/prom", ours: []string{"metrics"}, modules: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
 		"github.com/prometheus/client_golang/prometheus/promhttp"}},
+	{from: "metrics/ledger", ours: []string{"metrics", "internal/contain", "internal/jsonline"}, tests: []string{"internal/jsonline/jsonlinetest"}},
 	{from: "metrics/*", ours: []string{"metrics", "internal/contain"}}, // who starts a goroutine keeps its panic
 	{from: "providers", ours: []string{"config"}},
 	{from: "providers/bedrock", ours: shared, modules: []string{sdk + "/aws", sdk + "/aws/signer/v4", sdk + "/config", sdk + "/credentials/ssocreds", sdk + "/credentials/stscreds",
@@ -62,7 +64,7 @@ var arrows = []arrow{
 	{from: "proxy/routing", ours: []string{"metrics"}},
 	// It plays to the router that serves, and keeps budgets as the proxy does.
 	{from: "proxy/replay", ours: []string{"metrics", "metrics/ledger", "proxy/routing", "internal/jsonscan"}, tests: []string{"proxy/requestlog"}},
-	{from: "proxy/requestlog", ours: []string{"metrics", "config", "internal/jsonline", "internal/redact", "internal/contain"}},
+	{from: "proxy/requestlog", ours: []string{"metrics", "config", "internal/jsonline", "internal/redact", "internal/contain"}, tests: []string{"internal/jsonline/jsonlinetest"}},
 	{from: "tui", ours: []string{"metrics", "config"}, modules: []string{tea, lipgloss, ansi, xterm},
 		tests: []string{"internal/noprobe/ptytest", unix}},
 	{from: "e2e", ours: []string{"internal/simulator", "internal/shapes", "internal/grammar"}},

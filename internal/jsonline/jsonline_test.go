@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"anyproxy/internal/jsonline"
+	"anyproxy/internal/jsonline/jsonlinetest"
 )
 
 // row has a member of each kind.
@@ -60,27 +61,18 @@ func (r *row) append(l *jsonline.Line) {
 	l.Close('}')
 }
 
-// encoded is what encoding/json makes of v.
-func encoded(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
-}
-
 func checkRow(t *testing.T, r row) {
 	t.Helper()
 	got := jsonline.Line("earlier\n")
 	r.append(&got)
-	want, err := encoded(r)
+	want, err := jsonlinetest.Encoded(r)
 	if err != nil { // its time is none of RFC 3339
 		if !bytes.HasPrefix(got, []byte("earlier\n{\"time\":null,")) {
 			t.Fatalf("%.60q, encoding/json says %v", got, err)
 		}
 		return
 	}
-	checkSame(t, got, append([]byte("earlier\n"), want...))
+	jsonlinetest.CheckSame(t, got, append([]byte("earlier\n"), want...))
 }
 
 var texts = []string{
@@ -130,28 +122,15 @@ func TestTextAsEncodingJSON(t *testing.T) {
 
 func checkText(t *testing.T, s string) {
 	t.Helper()
-	want, err := encoded(s)
+	want, err := jsonlinetest.Encoded(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, room := range []int{0, len(s), 2 * len(want)} {
-		checkSame(t, jsonline.AppendText(make([]byte, 0, room), []byte(s)), want)
-		checkSame(t, jsonline.AppendWithoutVectors(make([]byte, 0, room), []byte(s)), want)
+		jsonlinetest.CheckSame(t, jsonline.AppendText(make([]byte, 0, room), []byte(s)), want)
+		jsonlinetest.CheckSame(t, jsonline.AppendWithoutVectors(make([]byte, 0, room), []byte(s)), want)
 	}
-	checkSame(t, jsonline.AppendString(nil, s), want)
-}
-
-// checkSame shows where the first difference is.
-func checkSame(t *testing.T, got, want []byte) {
-	t.Helper()
-	if bytes.Equal(got, want) {
-		return
-	}
-	at := 0
-	for at < min(len(got), len(want)) && got[at] == want[at] {
-		at++
-	}
-	t.Fatalf("at %d: %.40q, want %.40q", at, got[max(0, at-20):], want[max(0, at-20):])
+	jsonlinetest.CheckSame(t, jsonline.AppendString(nil, s), want)
 }
 
 func TestNumberThatJSONLacks(t *testing.T) {

@@ -1,9 +1,7 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -68,10 +66,8 @@ type Journal struct {
 	pending  []lines
 	size     int    // bytes of pending
 	room     []byte // of lines that are written
-	line     bytes.Buffer
-	encoder  *json.Encoder // into line
-	failed   error         // that the disk takes nothing has been told
-	told     int64         // dropped rows that have been
+	failed   error  // that the disk takes nothing has been told
+	told     int64  // dropped rows that have been
 	retryAt  time.Time
 	unsynced bool // that has been told of
 }
@@ -106,8 +102,6 @@ func Open(o Options) *Journal {
 	j := &Journal{o: o, wake: make(chan struct{}, 1), ending: make(chan struct{}), written: make(chan struct{}), kept: make(chan struct{}),
 		appender: appender{folder: o.Folder}}
 	j.labels.Store(&Labels{})
-	j.encoder = json.NewEncoder(&j.line)
-	j.encoder.SetEscapeHTML(false)
 	today := dayOf(o.Now())
 	if err := j.appender.ensure(today); err != nil {
 		j.fail(err)

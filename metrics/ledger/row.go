@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"anyproxy/internal/jsonline"
 )
 
 // version of the row format. Fields may be added within a version; one whose
@@ -72,6 +74,48 @@ type Row struct {
 	SHA256  string `json:"sha256,omitempty"`  // of its text
 	By      string `json:"by,omitempty"`      // who decided: prompt, dashboard, -yes, signal
 	Text    string `json:"text,omitempty"`    // for people
+}
+
+// appendRow appends r as a line, byte for byte as encoding/json would.
+func appendRow(b []byte, r *Row) []byte {
+	l := jsonline.Line(b)
+	l.Open('{')
+	l.Int("v", int64(r.V))
+	l.String("kind", string(r.Kind))
+	l.Time("time", r.Time)
+	l.OptString("request_id", r.RequestID)
+	l.OptInt("attempt", int64(r.Attempt))
+	l.OptInt("attempts", int64(r.Attempts))
+	l.OptString("session", r.Session)
+	l.OptString("key", r.Key)
+	l.OptString("key_sha256", r.KeySHA256)
+	l.OptString("method", r.Method)
+	l.OptString("path", r.Path)
+	l.OptString("asked", r.Asked)
+	l.OptString("provider", r.Provider)
+	l.OptString("model", r.Model)
+	l.OptString("outcome", r.Outcome)
+	l.OptInt("status_code", int64(r.StatusCode))
+	l.OptBool("is_streaming", r.Stream)
+	l.OptFloat("duration_seconds", r.Duration)
+	l.OptFloat("ttft_seconds", r.TTFT)
+	l.OptInt("input_tokens", r.Input)
+	l.OptInt("output_tokens", r.Output)
+	l.OptInt("cache_read_tokens", r.CacheRead)
+	l.OptInt("cache_write_tokens", r.CacheWrite)
+	l.OptInt("cache_write_1h_tokens", r.CacheWrite1h)
+	l.OptInt("reasoning_tokens", r.Reasoning)
+	l.OptBool("estimated", r.Estimated)
+	l.OptFloat("cost_usd", r.Cost)
+	l.OptBool("unpriced", r.Unpriced)
+	l.OptBool("subscription", r.Subscription)
+	l.OptString("version", r.Version)
+	l.OptString("file", r.File)
+	l.OptString("sha256", r.SHA256)
+	l.OptString("by", r.By)
+	l.OptString("text", r.Text)
+	l.Close('}')
+	return append(l, '\n')
 }
 
 // longest is how many bytes of a text that comes from outside a Row keeps.

@@ -80,20 +80,24 @@ func (j *Journal) encodeRow(r *Row) {
 	for _, s := range []*string{&r.Session, &r.Asked, &r.Model, &r.Text} {
 		*s = clip(j.o.Redact(*s))
 	}
-	j.line.Reset()
-	if err := j.encoder.Encode(r); err != nil {
-		j.dropped.Add(1)
-		return
-	}
-	day := dayOf(r.Time)
-	if n := len(j.pending); n == 0 || j.pending[n-1].day != day {
-		j.pending = append(j.pending, lines{day: day, text: j.room[:0]})
+	last := j.linesOf(r.Time)
+	before := len(last.text)
+	last.text = appendRow(last.text, r)
+	size := len(last.text) - before
+	j.size += size
+	j.tally.row(r, last.day, size)
+}
+
+// linesOf returns the lines that wait for the file of the day of t, behind those
+// of other days that came before.
+func (j *Journal) linesOf(t time.Time) *lines {
+	var room [len(time.DateOnly)]byte
+	day := t.AppendFormat(room[:0], time.DateOnly)
+	if n := len(j.pending); n == 0 || j.pending[n-1].day != string(day) {
+		j.pending = append(j.pending, lines{day: string(day), text: j.room[:0]})
 		j.room = nil
 	}
-	last := &j.pending[len(j.pending)-1]
-	last.text = append(last.text, j.line.Bytes()...)
-	j.size += j.line.Len()
-	j.tally.row(r, day, j.line.Len())
+	return &j.pending[len(j.pending)-1]
 }
 
 // flush writes what is pending, unless the disk has just refused to take it.

@@ -156,7 +156,11 @@ func (l *Log) push(e *Entry, header http.Header, body []byte) {
 		return
 	}
 	next := lines.Get().(*line)
-	next.append(e, header, body)
+	if !l.contained(func() { next.append(e, header, body) }) {
+		l.queue.release(reserved)
+		l.queue.dropped.Add(1)
+		return
+	}
 	l.queue.push(next, reserved)
 }
 
@@ -179,18 +183,18 @@ var errBroken = errors.New("internal error, the log has its place")
 
 // write writes a line, or loses it.
 func (l *Log) write(next *line) {
-	done := false
-	l.contained(func() { l.add(next.text); done = true })
-	if !done {
+	if !l.contained(func() { l.add(next.text) }) {
 		l.lose(1, errBroken)
 	}
 	l.queue.release(next.size)
 	next.recycle()
 }
 
-func (l *Log) contained(do func()) {
+// contained reports whether do has gone well.
+func (l *Log) contained(do func()) (ok bool) {
 	defer contain.Panic(l.opts.Logger, "request log")
 	do()
+	return true
 }
 
 // add puts a line behind those that wait, and makes room for it in the file.
