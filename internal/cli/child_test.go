@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ const childsTask = "ANYPROXY_TEST_CHILD"
 // returns an exit code.
 func beChild(task string) int {
 	switch task {
+	case "anyproxy":
+		return Run(context.Background(), os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	case "echo":
 		in, _ := io.ReadAll(os.Stdin)
 		fmt.Printf("in %q args %q key %q\n", in, os.Args[1:], os.Getenv("ANTHROPIC_API_KEY"))

@@ -378,17 +378,24 @@ func TestS14RedirectsAndAddresses(t *testing.T) {
 // secureUpstream speaks TLS, and keeps the version that was spoken.
 func secureUpstream(t *testing.T, most uint16) (s *httptest.Server, ca string, spoken *atomic.Uint32) {
 	t.Helper()
-	up := upstream(t, simulator.Always(good))
 	spoken = new(atomic.Uint32)
-	s = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	up := upstream(t, simulator.Always(good))
+	s, ca = secured(t, most, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		spoken.Store(uint32(r.TLS.Version))
 		up.ServeHTTP(w, r)
 	}))
+	return s, ca, spoken
+}
+
+// secured puts TLS before a handler; ca is the file of its root.
+func secured(t *testing.T, most uint16, h http.Handler) (s *httptest.Server, ca string) {
+	t.Helper()
+	s = httptest.NewUnstartedServer(h)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{MaxVersion: most}
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	return s, writeFile(t, "ca.pem", pemOf(s.Certificate().Raw)), spoken
+	return s, writeFile(t, "ca.pem", pemOf(s.Certificate().Raw))
 }
 
 func pemOf(der []byte) string {
