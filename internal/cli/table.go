@@ -1,24 +1,27 @@
 package cli
 
 import (
-	"bytes"
-	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"unicode"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // writeTable writes rows, the head first, in columns that fit.
 func writeTable(out io.Writer, rows [][]string) {
-	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
-		fmt.Fprintln(table, strings.Join(row, "\t"))
+		for i, cell := range row {
+			widths[i] = max(widths[i], ansi.StringWidth(cell))
+		}
 	}
-	_ = table.Flush() // into memory
-	for line := range bytes.Lines(text.Bytes()) {
-		fmt.Fprintf(out, "%s\n", bytes.TrimRight(line, " \n"))
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(cell + strings.Repeat(" ", widths[i]-ansi.StringWidth(cell)+2))
+		}
+		_, _ = io.WriteString(out, strings.TrimRight(line.String(), " ")+"\n") // whoever reads may have left
 	}
 }
 

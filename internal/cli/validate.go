@@ -24,8 +24,8 @@ func validateCommand() command {
 			f := validateFlags{config: addConfigFlag(c, set)}
 			set.BoolVar(&f.offline, "offline", false, "check the file alone; ask nobody")
 			set.StringVar(&f.write, "write", "", "set the contexts that the providers state, in `FILE`")
-			set.BoolVar(&f.probe, "probe", false, "send a tiny request to each target; the cost is told and asked for first")
-			set.Func("dump-provider", "print what the provider `NAME` answers when it is asked for its models; may be repeated", func(name string) error {
+			set.BoolVar(&f.probe, "probe", false, "send a tiny request to each target; tells the cost and asks first")
+			set.Func("dump-provider", "print what provider `NAME` answers when asked for its models; repeatable", func(name string) error {
 				f.dump = append(f.dump, name)
 				return nil
 			})
@@ -45,8 +45,8 @@ providers say of the models in it.
   anyproxy validate -offline            check the file alone
   anyproxy validate -json | jq .valid   for programs
 
-What is wrong with the file is told before anybody is asked. Then each provider is
-asked for its list of models, for 3 seconds. One that cannot be reached is a
+What is wrong with the file is told before anybody is asked. Then each provider
+is asked for its list of models, for 3 seconds. One that cannot be reached is a
 warning, with -write and -probe an error.
 
 Usage: anyproxy validate [-config FILE] [-write FILE] [-probe] [-yes] [-json]

@@ -48,7 +48,7 @@ func TestProbeAsksFirst(t *testing.T) {
 				exit <- Run(ctx, []string{"validate", "-config", path, "-probe"}, getenv, slave, slave, slave)
 			}()
 			asked := who.reads("Send? [y/N] ")
-			if !strings.Contains(asked, "asking 1 provider for models") || !strings.Contains(asked, "1 request of about 500 tokens will be sent, for $0.03 at the most") {
+			if !strings.Contains(asked, "asking 1 provider for models") || !strings.Contains(asked, "1 request of about 500 tokens will be sent, for at most $0.03. ") {
 				t.Errorf("the terminal shows %q", asked)
 			}
 			if c.keys == "" {

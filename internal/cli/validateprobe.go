@@ -164,9 +164,12 @@ func (v *validation) probeQuestion() string {
 		}
 		n++
 	}
-	text := fmt.Sprintf("%s of about %d tokens will be sent, for %s at the most", count(n, "request"), probeInput, dollars(most))
+	text := fmt.Sprintf("%s of about %d tokens will be sent", count(n, "request"), probeInput)
+	if n > unpriced {
+		text += ", for at most " + dollars(most)
+	}
 	if unpriced > 0 {
-		text += fmt.Sprintf(" and the unknown price of %d", unpriced)
+		text += fmt.Sprintf("; the price of %d is not known", unpriced)
 	}
 	return text + ". Send?"
 }
@@ -347,8 +350,7 @@ func (v *validation) writeProbes(out io.Writer) {
 		if p.Key == nil || !*p.Key || p.Error != "" {
 			counted, cost = "–", "–"
 		}
-		name := ansi.Truncate(p.name, longestProbed, "…")
-		rows = append(rows, []string{name, knownText(p.Key), knownText(p.Known), knownText(p.Stream), knownText(p.Tools), counted, ttft, cost})
+		rows = append(rows, []string{shortenedName(p.name, longestProbed), knownText(p.Key), knownText(p.Known), knownText(p.Stream), knownText(p.Tools), counted, ttft, cost})
 	}
 	writeTable(out, rows)
 	for i := range v.probes {

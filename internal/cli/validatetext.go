@@ -13,14 +13,14 @@ import (
 
 // longestTarget is how many cells of a target's name a table shows, so that a
 // line fits into 80.
-const longestTarget = 30
+const longestTarget = 28
 
 // writeTables shows the providers, the contexts and the features.
 func (v *validation) writeTables(out io.Writer) {
 	fmt.Fprintln(out)
 	rows := [][]string{{"PROVIDER", "TYPE", "MODELS"}}
 	for _, a := range v.asked {
-		rows = append(rows, []string{ansi.Truncate(a.provider.Name, longestTarget, "…"), string(a.provider.Type), a.summary()})
+		rows = append(rows, []string{shortenedName(a.provider.Name, longestTarget), string(a.provider.Type), a.summary()})
 	}
 	writeTable(out, rows)
 	fmt.Fprintln(out)
@@ -81,7 +81,18 @@ func (f *feature) cell() string {
 	}
 }
 
-func (t *target) cell() string { return ansi.Truncate(shown(t.fullName()), longestTarget, "…") }
+func (t *target) cell() string { return shortenedName(shown(t.fullName()), longestTarget) }
+
+// shortenedName leaves out the middle of a name that is longer than so many cells:
+// it begins with the provider and ends with the model's version.
+func shortenedName(name string, cells int) string {
+	const begin = 10
+	width := ansi.StringWidth(name)
+	if width <= cells {
+		return name
+	}
+	return ansi.Truncate(name, begin, "") + ansi.TruncateLeft(name, width-(cells-begin-1), "…")
+}
 
 func knownText(known *bool) string {
 	if known == nil {
