@@ -41,6 +41,7 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 		s.refuse(w, c, bad)
 		return
 	}
+	defer x.reply.capture.Release()
 	defer x.dropBody()
 	defer x.reply.settle() // no ping may outlive the handler
 	defer x.release()

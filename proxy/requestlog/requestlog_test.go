@@ -556,6 +556,39 @@ func TestCaptureIsBounded(t *testing.T) {
 	}
 }
 
+// TestNoHalfSecretAtTheEndOfALongAnswer moves a secret over the place where an
+// answer is cut, byte by byte.
+func TestNoHalfSecretAtTheEndOfALongAnswer(t *testing.T) {
+	l := open(t, requestlog.Options{Path: path(t), Redact: redact.New(key)})
+	text := bytes.Repeat([]byte("of the stream "), requestlog.CaptureLimit/14+1)
+	for before := range len(key) + 2 {
+		c := l.Capture()
+		c.Append(text[:requestlog.CaptureLimit-before])
+		c.Append([]byte(key))
+		c.Append(text[:20_000])
+		clean := redact.New(key).Bytes(c.Bytes())
+		if part := key[:4]; bytes.Contains(clean, []byte(part)) {
+			t.Fatalf("%q with %d bytes before the cut: %.80q", part, before, clean[bytes.Index(clean, []byte(part)):])
+		}
+		if len(clean) < requestlog.CaptureLimit-20_000 {
+			t.Errorf("only %d bytes are left", len(clean))
+		}
+		c.Release()
+	}
+}
+
+func TestCaptureIsUsedAgain(t *testing.T) {
+	l := open(t, requestlog.Options{Path: path(t)})
+	for range 3 {
+		c := l.Capture()
+		if got := c.Bytes(); len(got) != 0 {
+			t.Fatalf("%q is left of another answer", got)
+		}
+		c.Append([]byte("an answer"))
+		c.Release()
+	}
+}
+
 // FuzzLine: whatever a body and an error hold, the file is sound JSON Lines, the
 // body comes back, and the secret does not.
 func FuzzLine(f *testing.F) {
