@@ -2,12 +2,9 @@ package requestlog
 
 import (
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 
 	"anyproxy/internal/jsonline"
-	"anyproxy/internal/redact"
 	"anyproxy/metrics"
 )
 
@@ -39,7 +36,7 @@ func (l *line) append(e *Entry, header http.Header, body []byte) {
 	t.OptInt("attempt_number", int64(e.AttemptNumber))
 	t.OptString("method", e.Method)
 	t.OptString("path", e.Path)
-	appendHeaders(t, header)
+	layouts.append(t, header)
 	if len(body) > 0 {
 		t.Name("body")
 		*t = jsonline.AppendText(*t, body)
@@ -69,30 +66,6 @@ func (l *line) append(e *Entry, header http.Header, body []byte) {
 	}
 	t.Close('}')
 	*t = append(*t, '\n')
-}
-
-// appendHeaders writes what may be seen of h, in the order of its names.
-func appendHeaders(t *jsonline.Line, h http.Header) {
-	if len(h) == 0 {
-		return
-	}
-	var room [64]string // more than most have, and on the stack
-	names := room[:0]
-	for name := range h {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	t.Name("headers")
-	t.Open('{')
-	for _, name := range names {
-		t.Key(name)
-		value := redact.Dots
-		if redact.HeaderShown(name) {
-			value = strings.Join(h[name], ", ")
-		}
-		*t = jsonline.AppendString(*t, value)
-	}
-	t.Close('}')
 }
 
 func appendDecision(t *jsonline.Line, d *metrics.Decision) {

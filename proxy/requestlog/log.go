@@ -38,7 +38,7 @@ const (
 	// usualSize is about how many bytes a line takes besides its body.
 	usualSize = 2 << 10
 	// flushSize is how many bytes of lines are written at once.
-	flushSize = 64 << 10
+	flushSize = 256 << 10
 	// keepBuffer is the largest buffer that is kept to be used again.
 	keepBuffer = 1 << 20
 )
