@@ -144,6 +144,8 @@ func TestBashCompletes(t *testing.T) {
 	_, script, _ := run(t, nil, "completion", "bash")
 	for typed, want := range map[string]string{
 		"anyproxy st":                    "status",
+		"anyproxy replay /de":            "/dev",
+		"anyproxy replay /dev/null -se":  "-seed",
 		"anyproxy -log":                  "-log-file",
 		"anyproxy --log":                 "--log-file",
 		"anyproxy run -o":                "-own",

@@ -226,7 +226,7 @@ func (t replayText) change(m *replay.Model) string {
 func (t replayText) notes() (notes []string) {
 	r := t.report
 	if a := &r.Assumed; a.Requests > 0 {
-		notes = append(notes, fmt.Sprintf("* the log has no answer of it: assumed are %g tokens/s, %s to the first token and no failures, for %s of those that would have been answered (-assume-tps, -assume-ttft)",
+		notes = append(notes, fmt.Sprintf("* the log has no answer of it: assumed are %g tokens/s, %s to the first token and no failures, for %s of what would have been answered; -help says how to change that",
 			a.TPS, inSeconds(a.TTFT), percent(a.Requests, r.Would.Answered)))
 	}
 	for _, s := range []struct {

@@ -118,7 +118,7 @@ func shortly(n int64) string {
 
 // wrap breaks a note between words.
 func (t sheet) wrap(note string) string {
-	return ansi.Wordwrap(note, cmp.Or(t.width, math.MaxInt32), "")
+	return ansi.Wrap(note, cmp.Or(t.width, math.MaxInt32), "")
 }
 
 // Colours that every terminal has.

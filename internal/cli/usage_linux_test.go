@@ -3,6 +3,9 @@ package cli
 import (
 	"bytes"
 	"io"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +49,54 @@ func TestUsageOnATerminal(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestUsageTellsHowFarItIs on a terminal, where there is much to read: the ledger
+// grows until it is, on a machine of whatever speed.
+func TestUsageTellsHowFarItIs(t *testing.T) {
+	t.Chdir(t.TempDir())
+	env := aLedger(t)
+	day := filepath.Join(env["XDG_STATE_HOME"], "anyproxy", "ledger", usageDay.Format(time.DateOnly)+".jsonl")
+	rows, err := os.ReadFile(day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rows, _ = bytes.Cut(rows, []byte("\n")) // the row of the start
+	for size := 16 << 20; ; size *= 2 {
+		if err := os.WriteFile(day, bytes.Repeat(rows, size/len(rows)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		told := onTerminal(t, func(terminal *os.File) {
+			if code := callOn(t, usageCommand(), env, nil, io.Discard, terminal, "-by", "session"); code != exitDone {
+				t.Errorf("exit code %d", code)
+			}
+		})
+		if regexp.MustCompile(`^(\r\x1b\[Kreading the ledger: \d+ %)+\r\x1b\[K$`).MatchString(told) {
+			break
+		}
+		if told != "" || size > 1<<30 {
+			t.Fatalf("of %d bytes is told %q", size, told)
+		}
+	}
+	var quiet bytes.Buffer
+	if code := callOn(t, usageCommand(), env, nil, io.Discard, &quiet, "-by", "session"); code != exitDone || quiet.Len() > 0 {
+		t.Errorf("in a pipe: exit code %d, %q", code, quiet.String())
+	}
+}
+
+// onTerminal is what is written to a terminal of 80 cells.
+func onTerminal(t *testing.T, do func(terminal *os.File)) string {
+	t.Helper()
+	master, slave := ptytest.Open(t, 80, 24)
+	read := make(chan string)
+	go func() {
+		var all bytes.Buffer
+		_, _ = io.Copy(&all, master) // ends with an error when the other end is closed
+		read <- all.String()
+	}()
+	do(slave)
+	slave.Close()
+	return <-read
 }
 
 func TestProgressIsToldWhenReadingTakesLong(t *testing.T) {

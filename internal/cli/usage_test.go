@@ -69,15 +69,30 @@ func aLedger(t testing.TB) (env map[string]string) {
 func usageOf(t testing.TB, env map[string]string, now time.Time, out io.Writer, args ...string) (code int, errw string) {
 	t.Helper()
 	var e bytes.Buffer
-	m := usageCommand()
-	getenv := func(k string) string { return env[k] }
-	code = m.do(t.Context(), &call{args: args, getenv: getenv, now: func() time.Time { return now }, out: out, errw: newStderr(&e, getenv)})
+	code = callAt(t, now, usageCommand(), env, nil, out, &e, args...)
 	return code, e.String()
+}
+
+// callOn calls a command on the day of aLedger.
+func callOn(t testing.TB, m command, env map[string]string, in io.Reader, out, errw io.Writer, args ...string) int {
+	t.Helper()
+	return callAt(t, usageDay, m, env, in, out, errw, args...)
+}
+
+func callAt(t testing.TB, now time.Time, m command, env map[string]string, in io.Reader, out, errw io.Writer, args ...string) int {
+	t.Helper()
+	getenv := func(k string) string { return env[k] }
+	return m.do(t.Context(), &call{args: args, getenv: getenv, now: func() time.Time { return now }, in: in, out: out, errw: newStderr(errw, getenv)})
 }
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", "usage", name)
+	goldenIn(t, "usage", name, got)
+}
+
+func goldenIn(t *testing.T, folder, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", folder, name)
 	if *update {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(got), 0o644)); err != nil {
 			t.Fatal(err)
