@@ -169,3 +169,22 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkRead reads logs without bodies and with one of 100 KB in each line.
+func BenchmarkRead(b *testing.B) {
+	const short = `"body":"{\"messages\":[{\"role\":\"user\",\"content\":\"\\\"decision\\\":{}\"}]}"`
+	all := aLog(b, 500)
+	long := `"body":"` + strings.Repeat(`{\"role\":\"user\",\"content\":\"some words\"},`, 2000) + `"`
+	for name, body := range map[string]string{"plain": `"body":""`, "bodies": long} {
+		log := bytes.ReplaceAll(all, []byte(short), []byte(body))
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(log)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if trace := read(b, log); trace.Requests() != 500 {
+					b.Fatalf("%+v", trace.Reading)
+				}
+			}
+		})
+	}
+}
