@@ -120,6 +120,21 @@ func TestTextAsEncodingJSON(t *testing.T) {
 	}
 }
 
+// TestEveryByteEverywhere puts each byte, and each pair with a quote, at each
+// place of a block.
+func TestEveryByteEverywhere(t *testing.T) {
+	for c := range 256 {
+		for at := range 40 {
+			text := bytes.Repeat([]byte("x"), 48)
+			text[at] = byte(c)
+			checkText(t, string(text))
+			checkText(t, string(text[:at+1]))
+			text[at+1] = '"'
+			checkText(t, string(text))
+		}
+	}
+}
+
 func checkText(t *testing.T, s string) {
 	t.Helper()
 	want, err := jsonlinetest.Encoded(s)

@@ -2,7 +2,7 @@
 
 // The letters of the escapes of two bytes, by the control character: b, t, n, f, r.
 DATA letters<>+0(SB)/8, $0
-DATA letters<>+8(SB)/8, $0x0000720c006e7462
+DATA letters<>+8(SB)/8, $0x00007266006e7462
 GLOBL letters<>(SB), RODATA|NOPTR, $16
 
 // BYTES fills x with the byte c. R8 is overwritten.
