@@ -192,7 +192,7 @@ func TestADiskThatTakesNothing(t *testing.T) {
 				}
 				b := opened(t, dir, time.Now, Options{KeepDays: 30})
 				b.attempt("a", "", 1)
-				time.Sleep(time.Second)
+				time.Sleep(3 * time.Second / 2) // between two tries of the writer, which would make the folder anew
 				block(t, dir)
 				for range 100 {
 					b.attempt("a", "", 1)
