@@ -30,6 +30,9 @@ func (l *Line) Name(name string) {
 // Key is Name for a name that comes from outside.
 func (l *Line) Key(name string) { *l = append(AppendString(l.element(), name), ':') }
 
+// Members are members as another Line holds them, or the name of one that follows.
+func (l *Line) Members(text []byte) { *l = append(l.element(), text...) }
+
 // element returns the text with what has to stand before one more element or member.
 func (l *Line) element() []byte {
 	b := *l

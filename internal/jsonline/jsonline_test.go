@@ -158,7 +158,7 @@ func TestNumberThatJSONLacks(t *testing.T) {
 	}
 }
 
-func TestForeignName(t *testing.T) {
+func TestForeignNamesAndMembers(t *testing.T) {
 	var l jsonline.Line
 	l.Open('{')
 	for _, name := range []string{"plain", "", "a\"b\n", "\xff"} {
@@ -166,7 +166,15 @@ func TestForeignName(t *testing.T) {
 		l.Open('[')
 		l.Close(']')
 	}
-	if l.Close('}'); string(l) != `{"plain":[],"":[],"a\"b\n":[],"\ufffd":[]}` {
+	var members jsonline.Line
+	members.Int("n", 1)
+	l.Members(members)
+	members = members[:0]
+	members.Name("m")
+	l.Members(members)
+	l.Open('{')
+	l.Close('}')
+	if l.Close('}'); string(l) != `{"plain":[],"":[],"a\"b\n":[],"\ufffd":[],"n":1,"m":{}}` {
 		t.Errorf("%s", l)
 	}
 }

@@ -83,7 +83,27 @@ func appendWords(b, text []byte, i int) ([]byte, int) {
 		to[k], to[k+1] = '\\', e
 		b, i = b[:n+k+2], i+1
 	}
+	if x, n := lastWord(text, i), len(b); special(x) == 0 && cap(b)-n >= word {
+		binary.LittleEndian.PutUint64(b[n:n+word], x)
+		b, i = b[:n+len(text)-i], len(text)
+	}
 	return b, i
+}
+
+// lastWord is text[i:], which is less than a word, as one with blanks at its end.
+func lastWord(text []byte, i int) (x uint64) {
+	n := len(text) - i
+	switch {
+	case len(text) >= word: // with what is before it
+		x = binary.LittleEndian.Uint64(text[len(text)-word:]) >> (8 * (word - n))
+	case n >= 4: // by two halves, which may overlap
+		x = uint64(binary.LittleEndian.Uint32(text[i:])) | uint64(binary.LittleEndian.Uint32(text[len(text)-4:]))<<(8*(n-4))
+	default:
+		for k := range n {
+			x |= uint64(text[i+k]) << (8 * k)
+		}
+	}
+	return x | blanks<<(8*n)
 }
 
 // Words of eight equal bytes.
@@ -91,6 +111,7 @@ const (
 	ones      = 0x0101010101010101
 	highs     = 0x80 * ones
 	backslash = '\\' * ones
+	blanks    = ' ' * ones
 )
 
 // special marks, by the highest bit of each, the bytes of x that may not stand

@@ -18,13 +18,18 @@ type layout []headerName
 
 type headerName struct {
 	name  string
-	shown bool // with its value
+	shown bool          // with its value
+	text  jsonline.Line // the name as it is written, with the dots if it is not shown
 }
 
 func newLayout(h http.Header) layout {
 	p := make(layout, 0, len(h))
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		p = append(p, headerName{name, redact.HeaderShown(name)})
+		next := headerName{name: name, shown: redact.HeaderShown(name)}
+		if next.text.Key(name); !next.shown {
+			next.text = jsonline.AppendString(next.text, redact.Dots)
+		}
+		p = append(p, next)
 	}
 	return p
 }
@@ -44,12 +49,9 @@ func (p layout) append(t *jsonline.Line, h http.Header) bool {
 			*t = (*t)[:before]
 			return false
 		}
-		t.Key(p[i].name)
-		value := redact.Dots
-		if p[i].shown {
-			value = strings.Join(values, ", ")
+		if t.Members(p[i].text); p[i].shown {
+			*t = jsonline.AppendString(*t, strings.Join(values, ", "))
 		}
-		*t = jsonline.AppendString(*t, value)
 	}
 	t.Close('}')
 	return true
