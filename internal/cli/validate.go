@@ -72,11 +72,19 @@ type validateFlags struct {
 // something is, 2 when the call was wrong.
 func (f *validateFlags) run(ctx context.Context, c *call) int {
 	m := validateCommand()
-	file, err := f.sense(c)
+	v := &validation{call: c}
+	if f.probe && !f.yes {
+		talk, end := newInterview(ctx, c)
+		if talk == nil {
+			return c.misused(&m, errors.New("-probe costs money, and there is no terminal to ask on; -yes agrees to it"))
+		}
+		defer end()
+		v.talk = talk
+	}
+	file, err := f.sense()
 	if err != nil {
 		return c.misused(&m, err)
 	}
-	v := &validation{call: c}
 	defer v.close()
 	err = v.check(file)
 	if err == nil && len(f.dump) > 0 {
@@ -92,14 +100,14 @@ func (f *validateFlags) run(ctx context.Context, c *call) int {
 		err = v.write(f.write)
 	}
 	if err == nil && f.probe {
-		err = v.probe(ctx, f.yes)
+		err = v.probe(ctx)
 	}
 	return v.conclude(f, err)
 }
 
 // sense is the file to check, "" for the keys in the environment. The error is
 // that of a call that makes none.
-func (f *validateFlags) sense(c *call) (file string, err error) {
+func (f *validateFlags) sense() (file string, err error) {
 	alone := func(name string, others ...bool) error {
 		if slices.Contains(others, true) {
 			return fmt.Errorf("%s stands alone, beside -config", name)
@@ -113,8 +121,6 @@ func (f *validateFlags) sense(c *call) (file string, err error) {
 		err = errors.New("-write sets what providers say, and -offline asks none")
 	case f.offline && f.probe:
 		err = errors.New("-probe asks providers, and -offline asks none")
-	case f.probe && !f.yes && c.terminal() == nil:
-		err = errors.New("-probe costs money, and there is no terminal to ask on; -yes agrees to it")
 	}
 	if err != nil {
 		return "", err
@@ -152,6 +158,7 @@ type validation struct {
 	targets  []target
 	built    *built
 	vault    *credential.Vault
+	talk     *interview // nil = all is agreed to
 	probes   []probe
 	written  string // the file with the contexts that are stated, "" = none was written
 }
@@ -184,7 +191,7 @@ func (v *validation) ask(ctx context.Context) error {
 		return err
 	}
 	v.warnings = append(v.warnings, v.built.warnings...)
-	v.asked = pollAll(ctx, v.built.instances, v.doc.Config.Providers, newProgress(v.errw.raw))
+	v.asked = pollAll(ctx, v.instances, v.doc.Config.Providers, newProgress(v.errw.raw))
 	v.targets = judge(v.doc.Config, v.asked, v.built.instances)
 	v.warnOfAnswers()
 	v.warnings = append(v.warnings, mixedTiers(v.doc.Config)...)
@@ -200,7 +207,33 @@ func (v *validation) open(ctx context.Context) error {
 		return hinted(fmt.Errorf("%s: %w", v.doc.Name, err), "a start would fail for the same reason")
 	}
 	v.errw.hide(v.built.secrets...)
+	for _, p := range v.doc.Config.Providers {
+		for n, key := range p.APIKey.Pool {
+			alone := p
+			alone.APIKey = key
+			i, err := v.built.instance(ctx, v.doc.Config, alone, nil, v.getenv)
+			if err != nil {
+				return fmt.Errorf("provider %s: %w", p.Name, err)
+			}
+			v.built.instances[keyOf(p.Name, n)] = i
+		}
+	}
 	return nil
+}
+
+// keyOf names a provider that has but one key of the pool. No provider of a file
+// has such a name.
+func keyOf(provider string, n int) string { return fmt.Sprintf("%s/%d", provider, n) }
+
+// instances are what a provider is asked with, one for each of its keys.
+func (v *validation) instances(p *config.Provider) (all []*instance) {
+	for n := range p.APIKey.Pool {
+		all = append(all, v.built.instances[keyOf(p.Name, n)])
+	}
+	if all == nil {
+		all = append(all, v.built.instances[p.Name])
+	}
+	return all
 }
 
 // close gives up what open has made.

@@ -27,7 +27,7 @@ func TestProbeAsksFirst(t *testing.T) {
 		"no":         {"n\n", false, 0, "no target was asked"},
 		"enter":      {"\n", false, 0, "no target was asked"},
 		"ctrl+d":     {"\x04", false, 0, "no target was asked"},
-		"a sentence": {"yes, please\n", false, 0, "no target was asked"},
+		"a sentence": {"yes, please\nno\n", false, 0, "no target was asked"},
 		"the end":    {"", false, 1, "context canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {

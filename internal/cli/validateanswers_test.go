@@ -110,6 +110,40 @@ func TestValidateWithoutACredential(t *testing.T) {
 	}
 }
 
+// TestValidateTriesEveryKeyOfAPool has an upstream that takes some of the keys.
+func TestValidateTriesEveryKeyOfAPool(t *testing.T) {
+	for name, c := range map[string]struct {
+		taken string // words of the keys that are
+		code  int
+		errw  string
+	}{
+		"all":    {"one two three", 0, ""},
+		"one":    {"two", 0, "anyproxy: warning: provider p: key 1, from env.KEY1: status 401: no\nanyproxy: warning: provider p: key 3, from env.KEY3: status 401: no\n"},
+		"none":   {"", 1, "anyproxy: error: provider p refuses its key: status 401: no"},
+		"two":    {"one three", 0, "anyproxy: warning: provider p: key 2, from env.KEY2: status 401: no\n"},
+		"absent": {"down", 0, "anyproxy: warning: provider p: its models could not be checked: status 500"},
+	} {
+		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			word := strings.TrimPrefix(r.Header.Get("X-Api-Key"), "a-key-of-the-pool-")
+			switch {
+			case c.taken == "down":
+				w.WriteHeader(http.StatusInternalServerError)
+			case strings.Contains(c.taken, word):
+				io.WriteString(w, `{"data":[{"id":"m"}]}`)
+			default:
+				w.WriteHeader(http.StatusUnauthorized)
+				io.WriteString(w, `{"error":{"message":"no"}}`)
+			}
+		}))
+		defer up.Close()
+		code, _, errw := validate(t, one("endpoint: '"+up.URL+"', apiKey: [env.KEY1, env.KEY2, env.KEY3]"),
+			map[string]string{"KEY1": "a-key-of-the-pool-one", "KEY2": "a-key-of-the-pool-two", "KEY3": "a-key-of-the-pool-three"})
+		if code != c.code || !strings.HasPrefix(errw, c.errw) || c.errw == "" && errw != "" {
+			t.Errorf("%s: exit code %d; stderr:\n%s", name, code, errw)
+		}
+	}
+}
+
 // TestValidateSignsItsQuestions has the upstream check AWS's signature.
 func TestValidateSignsItsQuestions(t *testing.T) {
 	exportAWSKey(t)

@@ -39,7 +39,7 @@ func (v *validation) dump(ctx context.Context, names []string) int {
 		}
 	}
 	var failed []string
-	for _, a := range pollAll(ctx, v.built.instances, list, newProgress(v.errw.raw)) {
+	for _, a := range pollAll(ctx, v.instances, list, newProgress(v.errw.raw)) {
 		for _, payload := range a.list.Payloads {
 			_, _ = io.WriteString(out, strings.TrimRight(string(payload), "\r\n")+"\n") // whoever reads may have left
 		}

@@ -51,7 +51,8 @@ func (s listState) unanswered() bool { return s == listUnreachable || s == listN
 type polled struct {
 	provider *config.Provider
 	State    listState
-	Error    string // why there is no list
+	Error    string   // why there is no list
+	failed   []string // the keys of a pool that did not get it, and why
 	list     listing.List
 }
 
@@ -66,7 +67,7 @@ type namer interface {
 }
 
 // pollAll asks the providers, all at the same time, in their order.
-func pollAll(ctx context.Context, instances map[string]*instance, list []config.Provider, p *progress) []*polled {
+func pollAll(ctx context.Context, instances func(*config.Provider) []*instance, list []config.Provider, p *progress) []*polled {
 	all := make([]*polled, len(list))
 	ended := make(chan struct{})
 	places := make(chan struct{}, mostAtOnce)
@@ -74,7 +75,7 @@ func pollAll(ctx context.Context, instances map[string]*instance, list []config.
 	for i := range list {
 		work.Go(func() {
 			places <- struct{}{}
-			all[i] = poll(ctx, &list[i], instances[list[i].Name])
+			all[i] = poll(ctx, &list[i], instances(&list[i]))
 			<-places
 			ended <- struct{}{}
 		})
@@ -88,35 +89,45 @@ func pollAll(ctx context.Context, instances map[string]*instance, list []config.
 	return all
 }
 
-// poll asks one provider.
-func poll(ctx context.Context, p *config.Provider, i *instance) *polled {
-	a := &polled{provider: p, State: listListed}
+// poll asks one provider, once with each of its keys. One that gets the list is
+// enough.
+func poll(ctx context.Context, p *config.Provider, instances []*instance) *polled {
+	a := &polled{provider: p, State: listPassthrough, Error: "only a client's own login may ask it"}
 	if p.Auth == config.AuthPassthrough {
-		a.State, a.Error = listPassthrough, "only a client's own login may ask it"
 		return a
 	}
+	got := false
+	for n, i := range instances {
+		list, err := listFrom(ctx, i)
+		if err == nil {
+			a.list, got = list, true
+			continue
+		}
+		a.list.Payloads = append(a.list.Payloads, list.Payloads...)
+		if a.State, a.Error = judgeFailure(err); len(instances) > 1 {
+			a.failed = append(a.failed, fmt.Sprintf("key %d, from %s: %s", n+1, i.config.APIKey, a.Error))
+		}
+	}
+	if got {
+		a.State, a.Error = listListed, ""
+	}
+	return a
+}
+
+// listFrom asks once. A panic is a failure of this provider alone.
+func listFrom(ctx context.Context, i *instance) (list listing.List, err error) {
+	defer contain.Error(slog.New(slog.DiscardHandler), "list of models", &err)
 	if i.key != nil {
 		within, cancel := context.WithTimeout(ctx, keyTime)
 		_, err := i.key.Secret(within)
 		cancel()
 		if err != nil {
-			a.State, a.Error = listNoKey, shown(err.Error())
-			return a
+			return list, &providers.Error{Class: providers.ClassCredential, Err: err}
 		}
 	}
 	within, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	var err error
-	if a.list, err = modelsOfOne(within, i.impl.(lister)); err != nil {
-		a.State, a.Error = judgeFailure(err)
-	}
-	return a
-}
-
-// modelsOfOne asks, and makes a panic a failure of this provider alone.
-func modelsOfOne(ctx context.Context, l lister) (list listing.List, err error) {
-	defer contain.Error(slog.New(slog.DiscardHandler), "list of models", &err)
-	return l.Models(ctx)
+	return i.impl.(lister).Models(within)
 }
 
 // judgeFailure says what the failure to get a list means.
@@ -206,7 +217,11 @@ func (v *validation) warnOfAnswers() {
 	for _, a := range v.asked {
 		name := a.provider.Name
 		switch a.State {
-		case listListed, listRefused, listPassthrough: // the first is well, the second an error, the third as it should be
+		case listRefused, listPassthrough: // the first is an error, the second as it should be
+		case listListed:
+			for _, key := range a.failed {
+				v.warn("provider %s: %s", name, key)
+			}
 		case listNone:
 			v.warn("provider %s: its models cannot be checked, it has no list of them: %s%s", name, a.Error, v.unpricedNames(a.provider))
 		default:

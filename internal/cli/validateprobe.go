@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/contain"
 	"anyproxy/metrics"
 	"anyproxy/providers"
 	"anyproxy/proxy"
@@ -71,17 +73,17 @@ const (
 )
 
 // probe sends a tiny request to each target. The cost is told and asked for
-// before, unless agreed says that it was.
-func (v *validation) probe(ctx context.Context, agreed bool) error {
+// before, unless that has been agreed to.
+func (v *validation) probe(ctx context.Context) error {
 	v.probes = v.plan(ctx)
-	if !agreed {
-		yes, err := v.confirm(ctx, v.probeQuestion())
-		if err != nil {
-			return err
+	if v.talk != nil {
+		yes, err := v.talk.yes(v.probeQuestion(), false)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-		if !yes {
+		if err != nil || !yes { // who leaves does not agree
 			v.probes = nil
-			v.warn("no target was asked: -probe was answered with no")
+			v.warn("no target was asked: -probe was not agreed to")
 			return nil
 		}
 	}
@@ -204,11 +206,7 @@ func (p *probe) send(ctx context.Context) {
 	defer cancel()
 	r := newAsk(p.Model, fmt.Sprintf(`,"max_tokens":%d`, probeOutput)+probeAsk)
 	defer r.Body.Release()
-	sent := time.Now()
-	stream, err := p.impl.Send(ctx, r)
-	if err == nil {
-		err = p.read(stream, sent)
-	}
+	err := p.exchange(ctx, r)
 	p.judge(err)
 	if err != nil {
 		return
@@ -219,6 +217,17 @@ func (p *probe) send(ctx context.Context) {
 	if p.Count = countTokens(ctx, p.impl, body); p.Count == countUpstream && p.converted {
 		p.Count = countEstimate
 	}
+}
+
+// exchange makes the one attempt. A panic is a failure of this probe alone.
+func (p *probe) exchange(ctx context.Context, r *providers.Request) (err error) {
+	defer contain.Error(slog.New(slog.DiscardHandler), "probe", &err)
+	sent := time.Now()
+	stream, err := p.impl.Send(ctx, r)
+	if err != nil {
+		return err
+	}
+	return p.read(stream, sent)
 }
 
 // read takes the answer to its end.
