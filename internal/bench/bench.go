@@ -161,16 +161,23 @@ func (b *bench) command(name, upstream string) (*exec.Cmd, error) {
 		return b.anyproxy(b.base, args...), nil
 	}
 	if b.cpuprofile != "" || b.memprofile != "" {
-		return role(roleProfiled, append([]string{profile(b.cpuprofile, name+".cpu"), profile(b.memprofile, name+".heap")}, args...)...)
+		cmd, err := role(roleProfiled, append([]string{profile(b.cpuprofile, name+".cpu"), profile(b.memprofile, name+".heap")}, args...)...)
+		if err == nil {
+			cmd.Env = append(cmd.Env, b.home()...)
+		}
+		return cmd, err
 	}
 	return b.anyproxy(b.binary, args...), nil
 }
 
 func (b *bench) anyproxy(binary string, args ...string) *exec.Cmd {
 	cmd := exec.Command(binary, args...)
-	cmd.Env = []string{"HOME=" + b.dir} // nothing of the user's own settings
+	cmd.Env = b.home()
 	return cmd
 }
+
+// home is an environment without anything of the user's own settings and state.
+func (b *bench) home() []string { return []string{"HOME=" + b.dir, "XDG_STATE_HOME="} }
 
 func profile(dir, name string) string {
 	if dir == "" {
