@@ -34,7 +34,9 @@ var (
 // others fail, at random or all requests alike. A request belongs to the epoch
 // in which its client sent it, so that all of its attempts find the same
 // upstream well: periods of health overlap for as long as any request lasts.
-// Only c hangs, and only c has short limits on silence. A machine that is busy
+// Only c hangs, and only c has short limits on silence. Now and then its network
+// is cut, without a word to anybody: what runs there stays silent for ever, what
+// is in the pool is dead, and there are no new connections for a while. A machine that is busy
 // elsewhere could make it miss them, so it is never the only one that is well.
 // Hence no error before content can be the schedule's doing, at any speed.
 type chaos struct {
@@ -51,6 +53,8 @@ const (
 	// hangTime is every limit on c's silence, longTime on that of the others.
 	hangTime = time.Second
 	longTime = time.Minute
+	// cutEvery is how often the network of c is cut, for cutTime.
+	cutEvery, cutTime = 800 * time.Millisecond, 150 * time.Millisecond
 )
 
 // draw is a source of chance that depends on the seed and the given words only.
@@ -78,6 +82,25 @@ func (c *chaos) rotate(ctx context.Context) {
 		case <-ctx.Done():
 		case <-time.After(epochTime/2 + time.Duration(c.draw(epoch, -2).Int64N(int64(epochTime)))):
 		}
+	}
+}
+
+// cutting cuts the wire now and then until ctx ends, and leaves it whole.
+func cutting(ctx context.Context, w *wire) {
+	tick := time.NewTicker(cutEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		w.sever()
+		select {
+		case <-ctx.Done():
+		case <-time.After(cutTime):
+		}
+		w.mend()
 	}
 }
 
@@ -416,7 +439,8 @@ func testChaos(t *testing.T, mixed bool) {
 	if mixed {
 		tokens, end = shortLives(t)
 	}
-	quietly, file := map[string]string{"LOG_LEVEL": "ERROR"}, chaosConfig(t, ups, tokens)
+	wire, behind := newWire(t, ups[2].URL())
+	quietly, file := map[string]string{"LOG_LEVEL": "ERROR"}, chaosConfig(t, []string{ups[0].URL(), ups[1].URL(), behind}, tokens)
 	args := []string{"-config", file}
 	if mixed {
 		args = append(args, "-watch", "-yes")
@@ -431,6 +455,8 @@ func testChaos(t *testing.T, mixed bool) {
 	ctx, stop := context.WithCancel(context.Background())
 	rotated := make(chan struct{})
 	go func() { defer close(rotated); world.rotate(ctx) }()
+	cut := make(chan struct{})
+	go func() { defer close(cut); cutting(ctx, wire) }()
 	reloading := make(chan struct{})
 	go func() {
 		defer close(reloading)
@@ -456,13 +482,16 @@ func testChaos(t *testing.T, mixed bool) {
 	stop()
 	<-rotated
 	<-reloading
-	end() // its connections would be kept for a while
+	<-cut
+	wire.close() // of those that died nobody has closed its end
+	end()        // its connections would be kept for a while
 	transport.CloseIdleConnections()
 
 	t.Logf("seed %d, %d clients, %d epochs: %v", world.seed, clients, world.epoch.Load()+1, &c.tally)
 	for i := range ups {
 		t.Logf("upstream %s was asked %d times and failed %d", providerName(int64(i)), world.asked[i].Load(), world.failed[i].Load())
 	}
+	t.Logf("the network of c was cut on %d connections", wire.died)
 	t.Logf("heap at rest: %d KiB, then %d KiB", first>>10, second>>10)
 	for _, kind := range slices.Sorted(maps.Keys(c.wrongs)) {
 		t.Errorf("%s: %d times", kind, c.wrongs[kind])
@@ -473,7 +502,7 @@ func testChaos(t *testing.T, mixed bool) {
 	if code != 0 || p.errw.String() != "" {
 		t.Errorf("exit code %d: %.2000s", code, p.errw.String())
 	}
-	if c.whole.Load() == 0 || c.fallbacks.Load() == 0 {
+	if c.whole.Load() == 0 || c.fallbacks.Load() == 0 || wire.died == 0 {
 		t.Error("nothing was put to the test")
 	}
 	// What is bounded (rings, meters, pools of connections) may still have been
@@ -486,9 +515,9 @@ func testChaos(t *testing.T, mixed bool) {
 
 // chaosConfig has an upstream of each format where tokens, a token endpoint, is
 // given.
-func chaosConfig(t *testing.T, ups []*simulator.Upstream, tokens string) string {
+func chaosConfig(t *testing.T, endpoints []string, tokens string) string {
 	var providers, models strings.Builder
-	for i, u := range ups {
+	for i, endpoint := range endpoints {
 		name := providerName(int64(i))
 		limit := longTime
 		if i == 2 {
@@ -503,7 +532,7 @@ func chaosConfig(t *testing.T, ups []*simulator.Upstream, tokens string) string 
 		case tokens != "" && i == 2:
 			format = "type: bedrock, region: us-west-2"
 		}
-		fmt.Fprintf(&providers, "  %s: {endpoint: %q, %[4]s, timeouts: {connect: %[3]s, firstByte: %[3]s, idle: %[3]s, total: %[3]s}}\n", name, u.URL(), limit, format)
+		fmt.Fprintf(&providers, "  %s: {endpoint: %q, %[4]s, timeouts: {connect: %[3]s, firstByte: %[3]s, idle: %[3]s, total: %[3]s}}\n", name, endpoint, limit, format)
 		fmt.Fprintf(&models, "  - {alias: \"claude-*\", provider: %s, weight: %d0}\n", name, i+1)
 	}
 	// Short pauses, so that those who fail keep being asked. However long a pause

@@ -33,7 +33,7 @@ type arrow struct {
 var arrows = []arrow{
 	{from: ".", ours: []string{"internal/cli", "internal/noprobe"}},
 	{from: "internal/cli", ours: []string{"**"}, modules: []string{tea, xterm, ansi, "github.com/muesli/cancelreader", "github.com/gofrs/flock"},
-		tests: []string{"github.com/rogpeppe/go-internal/testscript"}},
+		tests: []string{"github.com/rogpeppe/go-internal/testscript", unix}},
 	{from: "internal/bench", ours: []string{"**"}}, // a program of its own, beside main
 	{from: "internal/logging", ours: []string{"internal/redact", "metrics"}},
 	{from: "internal/noprobe", modules: []string{tea, lipgloss}, tests: []string{"tui", "internal/noprobe/ptytest"}},
@@ -58,6 +58,7 @@ var arrows = []arrow{
 		sdk + "/service/bedrockruntime", sdk + "/service/bedrockruntime/types", sdk + "/service/sts",
 		smithy, smithy + "/auth/bearer", smithy + "/logging", smithy + "/middleware", smithy + "/transport/http"}, tests: []string{eventstream}},
 	{from: "providers/credential", ours: []string{"config", "internal/redact", "internal/contain"}, modules: []string{"golang.org/x/oauth2", "github.com/zalando/go-keyring"}},
+	{from: "providers/upstream", ours: shared, modules: []string{unix}}, // for a socket option that syscall has no name for
 	{from: "providers/*", ours: shared, tests: []string{"internal/grammar", openai}},
 	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "metrics/price", "config", "proxy/*", "internal/jsonscan", "internal/redact", "internal/contain"},
 		tests: []string{"providers/anthropic", "providers/credential"}},

@@ -32,7 +32,7 @@ type Client struct {
 	Headers map[string]config.Secret
 
 	key       credential.Source
-	transport *http.Transport
+	transport atomic.Pointer[http.Transport]
 	redactor  atomic.Pointer[keyRedactor]
 }
 
@@ -47,13 +47,26 @@ func New(cfg config.Provider, key credential.Source) (*Client, error) {
 	for name, value := range cfg.Headers {
 		headers[http.CanonicalHeaderKey(name)] = value
 	}
-	return &Client{Name: cfg.Name, Auth: cfg.Auth, Headers: headers, key: key, transport: transport}, nil
+	c := &Client{Name: cfg.Name, Auth: cfg.Auth, Headers: headers, key: key}
+	c.transport.Store(transport)
+	return c, nil
 }
 
 // Close closes the idle connections. Streams that are being read go on.
 func (c *Client) Close() error {
-	c.transport.CloseIdleConnections()
+	c.transport.Load().CloseIdleConnections()
 	return nil
+}
+
+// distrust gives up the connections of a transport on one of which nothing came
+// in time: a network that loses everything tells none of them. The one connection
+// of HTTP/2 may still have streams, and cannot be told apart: there the requests
+// to come get a transport of their own.
+func (c *Client) distrust(t *http.Transport) {
+	if t.Protocols.HTTP2() {
+		c.transport.CompareAndSwap(t, t.Clone())
+	}
+	t.CloseIdleConnections()
 }
 
 // BaseURL parses an endpoint.

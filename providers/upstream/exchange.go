@@ -21,6 +21,7 @@ type Exchange struct {
 	Key   config.Secret // what the upstream is shown; empty where its auth sends none
 
 	ctx   context.Context
+	over  *http.Transport
 	trace httptrace.ClientTrace
 	taken bool  // the request's header is ours
 	conn  *conn // the answer's connection where it is a plain one of ours, else nil
@@ -29,7 +30,7 @@ type Exchange struct {
 // Begin starts an attempt: it takes the key. Every failure of the Exchange is
 // an *providers.Error in the name of the Client and model.
 func (c *Client) Begin(ctx context.Context, model string) (*Exchange, error) {
-	x := &Exchange{Client: c, Model: model, ctx: ctx}
+	x := &Exchange{Client: c, Model: model, ctx: ctx, over: c.transport.Load()}
 	key, err := c.secret(ctx)
 	if err != nil {
 		return nil, x.Fail(providers.ClassCredential, err)
@@ -45,11 +46,11 @@ var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 // the given body, which it closes, whatever happens. The header must not be used
 // behind it.
 func (x *Exchange) Do(head *http.Request, body *Body) (*http.Response, error) {
-	body.onRepeat = x.transport.CloseIdleConnections // where one is dead all are suspect: the repetition gets a fresh one
+	body.onRepeat = x.over.CloseIdleConnections // where one is dead all are suspect: the repetition gets a fresh one
 	req := blank.WithContext(x.traced(x.ctx, body))
 	req.Method, req.URL, req.Host, req.Header = head.Method, head.URL, head.Host, head.Header
 	req.Body, req.GetBody, req.ContentLength = body, body.again, body.size
-	res, err := x.transport.RoundTrip(req)
+	res, err := x.over.RoundTrip(req)
 	body.settle()
 	switch {
 	case err == nil:
@@ -107,6 +108,7 @@ func (x *Exchange) Fail(class providers.Class, err error) *providers.Error {
 		class = providers.ClassCanceled
 		if errors.Is(cause, providers.ErrTimeout) || errors.Is(cause, context.DeadlineExceeded) {
 			class = providers.ClassTimeout
+			x.distrust(x.over)
 		}
 		if !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err)

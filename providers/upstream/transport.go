@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -40,10 +39,11 @@ func newTransport(cfg config.Provider) (*http.Transport, error) {
 	protocols.SetHTTP2(cfg.HTTP2)
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dial(&net.Dialer{Timeout: cfg.Timeouts.Connect, KeepAlive: 30 * time.Second}),
+		DialContext:            dial(newDialer(cfg.Timeouts.Connect)),
 		TLSClientConfig:        tlsConfig,
 		TLSHandshakeTimeout:    tlsHandshakeTimeout,
 		Protocols:              protocols,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: probeAfter, PingTimeout: lifeless - probeAfter},
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        idleConnTimeout,

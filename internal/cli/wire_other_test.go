@@ -1,0 +1,9 @@
+//go:build !linux
+
+package cli
+
+import "syscall"
+
+func silence(syscall.Conn) {}
+
+func hear(syscall.Conn) {}
