@@ -72,6 +72,8 @@ func parseLine(b []byte) (l line, err error) {
 		return l, errDecision
 	case l.at.IsZero():
 		return l, errors.New("timestamp: it is missing")
+	case !ofOurTime(l.at):
+		return l, errors.New("timestamp: not of our time")
 	}
 	return l, nil
 }
@@ -128,10 +130,16 @@ func (l *line) decision(raw []byte) error {
 	return nil
 }
 
+// ofOurTime reports whether a log can be from then. It keeps times within what
+// Unix nanoseconds can be.
+func ofOurTime(at time.Time) bool { return at.Year() >= 2000 && at.Year() < 2200 }
+
 // sound refuses figures that nothing can have measured.
 func sound(a *metrics.AttemptRecord) error {
 	t := &a.Tokens
 	switch {
+	case !ofOurTime(a.Start):
+		return errors.New("its start is not of our time")
 	case a.Duration < 0 || a.TTFT < 0 || a.Duration > longest:
 		return errors.New("a time that cannot be")
 	case min(t.Input, t.Output, t.CacheRead, t.CacheWrite, t.CacheWrite1h, t.Searches) < 0,

@@ -66,6 +66,9 @@ func TestReadsWhatCanBeRead(t *testing.T) {
 			Why: "not a line of a request log: its direction is neither request nor response"}}}},
 		{"of anthropic-proxy", request(`"decision":`, `"other":`), 0, replay.Reading{Foreign: 1}},
 		{"no time", request(`"timestamp":`, `"other":`), 0, replay.Reading{Broken: 1, First: []replay.Broken{{File: "x", Line: 1, Why: "timestamp: it is missing"}}}},
+		{"another time", request(`"timestamp":"2026`, `"timestamp":"9026`), 0, replay.Reading{Broken: 1, First: []replay.Broken{{File: "x", Line: 1, Why: "timestamp: not of our time"}}}},
+		{"a start of no time", request(`"start":"2026`, `"start":"0026`), 0,
+			replay.Reading{Broken: 1, First: []replay.Broken{{File: "x", Line: 1, Why: "decision: attempt 1: its start is not of our time"}}}},
 		{"a wrong duration", request(`"duration_seconds":2.6`, `"duration_seconds":-2.6`), 0,
 			replay.Reading{Broken: 1, First: []replay.Broken{{File: "x", Line: 1, Why: "duration_seconds: not a number of seconds"}}}},
 		{"a wrong attempt", request(`"duration":100000000`, `"duration":-1`), 0,
@@ -137,7 +140,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(log)
 	f.Add(log[:len(log)-100])
 	f.Add(bytes.ReplaceAll(log, []byte("1000"), []byte("-7")))
-	f.Add([]byte(`{"direction":"request","timestamp":"2026-01-02T03:04:05Z","decision":{"attempts":[{"outcome":"ok"}]},"success":true}`))
+	f.Add([]byte(`{"direction":"request","timestamp":"2026-01-02T03:04:05Z","decision":{"attempts":[{"outcome":"ok","start":"2026-01-02T03:04:05Z"}]},"success":true}`))
 	f.Add([]byte("{\"direction\":\"response\"\n{}\n\n\x00"))
 	f.Fuzz(func(t *testing.T, log []byte) {
 		trace := replay.New()
