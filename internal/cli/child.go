@@ -33,12 +33,15 @@ var errNoKey = errors.New("no client key is known that may ask for every model: 
 func runCommand() command {
 	return command{
 		name: "run", about: "run a program through the proxy", takes: "[flags] -- COMMAND",
-		usage: `anyproxy run runs a program, such as Claude Code, with its requests going through
-anyproxy: one that serves the same configuration already, or one of its own that
-ends with the program.
+		usage: `anyproxy run runs a program, such as Claude Code, with its requests going
+through anyproxy: one that serves the same configuration already, or one of its
+own that ends with the program.
 
-Usage: anyproxy run -- claude
-       anyproxy run [flags] -- COMMAND [ARGUMENT]...
+  anyproxy run -- claude                  Claude Code
+  anyproxy run -- claude -p "say hi"      with arguments of its own
+  anyproxy run -demo -- claude            through simulated providers
+
+Usage: anyproxy run [flags] -- COMMAND [ARGUMENT]...
 
 The exit code is the program's; 127 when there is no such program.
 

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -107,62 +106,5 @@ func TestStatusOfSomethingElse(t *testing.T) {
 	code, _, errw := run(t, map[string]string{"PORT": port}, "status")
 	if code != exitFailed || !strings.Contains(errw, errNoAnyproxy.Error()) {
 		t.Errorf("exit code %d, %s", code, errw)
-	}
-}
-
-func TestCompletion(t *testing.T) {
-	for _, shell := range shells {
-		code, script, errw := run(t, nil, "completion", shell)
-		if code != 0 || errw != "" {
-			t.Fatalf("%s: exit code %d, %s", shell, code, errw)
-		}
-		for _, m := range commands() {
-			if !strings.Contains(script, m.name) {
-				t.Errorf("%s: nothing of %s", shell, m.name)
-			}
-		}
-		if path, err := exec.LookPath(shell); err == nil {
-			cmd := exec.Command(path, "-n")
-			cmd.Stdin = strings.NewReader(script)
-			if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-				t.Errorf("%s does not understand it: %v %s", shell, err, out)
-			}
-		}
-	}
-	for _, args := range [][]string{nil, {"tcsh"}, {"bash", "zsh"}} {
-		if code, out, _ := run(t, nil, append([]string{"completion"}, args...)...); code != exitUsage || out != "" {
-			t.Errorf("%v: exit code %d, %q", args, code, out)
-		}
-	}
-}
-
-func TestBashCompletes(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("there is no bash")
-	}
-	_, script, _ := run(t, nil, "completion", "bash")
-	for typed, want := range map[string]string{
-		"anyproxy st":                    "status",
-		"anyproxy replay /de":            "/dev",
-		"anyproxy replay /dev/null -se":  "-seed",
-		"anyproxy -log":                  "-log-file",
-		"anyproxy --log":                 "--log-file",
-		"anyproxy run -o":                "-own",
-		"anyproxy completion z":          "zsh",
-		"anyproxy env -shell ":           "",
-		"anyproxy run -config x -- prin": "printenv\nprintf",
-		"anyproxy status -config /de":    "/dev",
-	} {
-		words := strings.Split(typed, " ")
-		quoted := make([]string, len(words))
-		for i, w := range words {
-			quoted[i] = shQuoted(w)
-		}
-		out, err := exec.Command(bash, "-c", script+fmt.Sprintf("\nCOMP_WORDS=(%s) COMP_CWORD=%d; _anyproxy; printf '%%s\\n' \"${COMPREPLY[@]}\" | sort -u",
-			strings.Join(quoted, " "), len(words)-1)).CombinedOutput()
-		if got := strings.TrimSpace(string(out)); err != nil || got != want {
-			t.Errorf("%q completes to %q, want %q (%v)", typed, got, want, err)
-		}
 	}
 }

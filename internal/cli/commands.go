@@ -36,7 +36,7 @@ type command struct {
 
 // commands are in the order in which help lists them.
 func commands() []command {
-	return []command{runCommand(), initCommand(), validateCommand(), usageCommand(), replayCommand(), statusCommand(), envCommand(), completionCommand()}
+	return []command{runCommand(), initCommand(), validateCommand(), usageCommand(), replayCommand(), statusCommand(), envCommand(), completionCommand(), helpCommand()}
 }
 
 // findCommand returns the command of that name, nil for none.
@@ -61,9 +61,7 @@ func (m *command) do(ctx context.Context, c *call) int {
 	set, run := m.flagSet(c)
 	err := m.parse(set, c)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(c.errw, m.usage)
-		set.SetOutput(c.errw)
-		set.PrintDefaults()
+		m.writeHelp(c)
 		return exitDone
 	}
 	if err == nil && m.takes == "" && set.NArg() > 0 {

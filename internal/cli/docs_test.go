@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -243,7 +242,7 @@ func wrongCall(args []string) error {
 		m = findCommand(args[0])
 	}
 	if m == nil {
-		_, err := parseFlags(args, func(string) string { return "" }, io.Discard)
+		_, err := parseFlags(args, func(string) string { return "" })
 		return err
 	}
 	c := &call{args: args[1:], getenv: func(string) string { return "" }}

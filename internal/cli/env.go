@@ -16,11 +16,13 @@ var shells = []string{"bash", "zsh", "fish"}
 func envCommand() command {
 	return command{
 		name: "env", about: "print the variables that Claude Code needs to use the proxy",
-		usage: `anyproxy env prints the variables with which Claude Code uses the proxy, a client
-key among them.
+		usage: `anyproxy env prints the variables with which Claude Code uses the proxy, a
+client key among them.
 
-Usage: eval "$(anyproxy env)"           bash, zsh
-       anyproxy env | source            fish
+  eval "$(anyproxy env)"                  bash, zsh
+  anyproxy env | source                   fish
+
+Usage: anyproxy env [-config FILE] [-shell SHELL]
 
 `,
 		prepare: func(c *call, set *flag.FlagSet) func(context.Context) int {

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 
 	"anyproxy/config"
 )
@@ -45,27 +44,15 @@ func (f *flags) override(doc *config.Document) *config.Document {
 	return doc
 }
 
-const usage = `anyproxy stands between Claude Code and several LLM providers.
-
-Usage:
-  anyproxy [flags]                     serve; -tui shows the dashboard, -demo needs no key
-  anyproxy run -- claude               run Claude Code through it
-%s
-anyproxy COMMAND -help tells more of a command. Flags of the proxy:
-
-`
-
 // defaultConfig is read when it exists and nothing else is named.
 const defaultConfig = "config.yaml"
 
-func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flags, error) {
+// parseFlags reads the command line of the proxy; flag.ErrHelp asks for help.
+func parseFlags(args []string, getenv func(string) string) (flags, error) {
 	var f flags
 	set := f.set()
 	err := set.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(errw, usage, listCommands())
-		set.SetOutput(errw)
-		set.PrintDefaults()
 		return f, err
 	}
 	if err != nil {
@@ -77,17 +64,6 @@ func parseFlags(args []string, getenv func(string) string, errw io.Writer) (flag
 	given := map[string]bool{}
 	set.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
 	return f, f.fromEnvironment(given, getenv)
-}
-
-// listCommands is one line for each command but run, which stands first.
-func listCommands() string {
-	var b strings.Builder
-	for _, m := range commands() {
-		if m.name != "run" {
-			fmt.Fprintf(&b, "  anyproxy %-26s  %s\n", strings.TrimSpace(m.name+" "+m.takes), m.about)
-		}
-	}
-	return b.String()
 }
 
 // set declares the flags.

@@ -22,12 +22,14 @@ func initCommand() command {
 writes a configuration with a comment on everything. Keys stay where they are:
 the file names their variables.
 
-Usage: anyproxy init                     asks, then writes config.yaml
-       anyproxy init -yes                takes the usual answers
-       anyproxy init -config FILE
+  anyproxy init                           ask, then write config.yaml
+  anyproxy init -yes                      take the usual answers
+  anyproxy init -config work.yaml         write another file
 
-A file that exists is replaced only when you say so. The usual answers never send
-what is meant for Claude to somebody else.
+A file that exists is replaced only when you say so. The usual answers never
+send what is meant for Claude to somebody else.
+
+Usage: anyproxy init [-config FILE] [-yes]
 
 Exit codes: 0 written, 1 not written, 2 called wrongly.
 

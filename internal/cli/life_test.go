@@ -40,7 +40,7 @@ const anyPort = "-listen=127.0.0.1:0"
 func live(t *testing.T, args ...string) *living {
 	t.Helper()
 	v := &living{}
-	f, err := parseFlags(args, none, io.Discard)
+	f, err := parseFlags(args, none)
 	if err != nil {
 		t.Fatal(err)
 	}

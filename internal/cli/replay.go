@@ -33,18 +33,20 @@ func replayCommand() command {
 	}
 }
 
-const replayUsage = `anyproxy replay says how a configuration would have routed the traffic of a request
-log: who answers how much, fallbacks, failures, cost, times, beside what happened.
+const replayUsage = `anyproxy replay says how a configuration would have routed the traffic of a
+request log: who answers how much, fallbacks, failures, cost, times, beside what
+happened.
 
-  anyproxy replay requests.jsonl                   by the configuration in use
-  anyproxy replay requests.jsonl* -config new.yaml rotated files, too; in any order
-  ssh host cat requests.jsonl | anyproxy replay -  from a pipe
+  anyproxy replay requests.jsonl                    by the configuration in use
+  anyproxy replay requests.jsonl* -config new.yaml  rotated files, in any order
+  ssh host cat requests.jsonl | anyproxy replay -   from a pipe
 
-It asks the router that serves, on a virtual clock, and no network. What becomes of
-an attempt is what the log has measured of that upstream at that time; what it has
-not measured is assumed, and told. docs/replay.md says how far that goes.
+It asks the router that serves, on a virtual clock, and no network. What becomes
+of an attempt is what the log has measured of that upstream at that time; what
+it has not measured is assumed, and told. docs/replay.md says how far that goes.
 
-Usage: anyproxy replay FILE... [-config FILE] [-json] [-seed N] [-assume-tps N] [-assume-ttft D]
+Usage: anyproxy replay FILE... [-config FILE] [-json] [-seed NUMBER]
+                       [-assume-tps TOKENS] [-assume-ttft LONG]
 
 `
 

@@ -42,9 +42,10 @@ func Run(ctx context.Context, args []string, getenv func(string) string, in io.R
 			return m.do(ctx, &call{args: args[1:], getenv: getenv, now: time.Now, in: in, out: out, errw: errw})
 		}
 	}
-	f, err := parseFlags(args, getenv, errw)
+	f, err := parseFlags(args, getenv)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		writeHelp(out)
 		return exitDone
 	case err != nil:
 		complain(errw, err)

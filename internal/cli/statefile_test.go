@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -129,7 +128,7 @@ func TestDemoKeepsNothing(t *testing.T) {
 func TestThresholdFlagBeatsTheFile(t *testing.T) {
 	file := configFile(t, "routing: {tpsThreshold: 10}\n", upstream(t, nil))
 	for args, want := range map[string]float64{"": 10, "-tps-threshold=0": 0, "-tps-threshold=25": 25} {
-		f, err := parseFlags(append([]string{"-config", file}, strings.Fields(args)...), none, io.Discard)
+		f, err := parseFlags(append([]string{"-config", file}, strings.Fields(args)...), none)
 		if err != nil {
 			t.Fatal(err)
 		}

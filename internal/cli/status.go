@@ -20,9 +20,13 @@ func statusCommand() command {
 		name: "status", about: "how the providers of a running proxy are",
 		usage: `anyproxy status asks a running proxy how its providers are.
 
-Usage: anyproxy status
+  anyproxy status                         a table of them
+  anyproxy status -json | jq .status      for programs
 
-Exit codes: 0 a provider is healthy, 1 none is or no proxy answers, 2 called wrongly.
+Usage: anyproxy status [-config FILE] [-json]
+
+Exit codes: 0 a provider is healthy, 1 none is or no proxy answers, 2 called
+wrongly.
 
 `,
 		prepare: func(c *call, set *flag.FlagSet) func(context.Context) int {

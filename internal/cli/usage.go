@@ -27,7 +27,8 @@ func usageCommand() command {
 	}
 }
 
-const usageUsage = `anyproxy usage shows what was asked for and what it cost: requests, tokens, dollars.
+const usageUsage = `anyproxy usage shows what was asked for and what it cost: requests, tokens,
+dollars.
 
   anyproxy usage                        the last seven days, day by day
   anyproxy usage -days 30 -by model     a month, by model
@@ -36,9 +37,13 @@ const usageUsage = `anyproxy usage shows what was asked for and what it cost: re
 
 It reads the ledger in the folder of the state, while a proxy runs or not.
 
-Usage: anyproxy usage [-days N] [-by day|provider|model|key|session] [-json] [-config FILE]
+Usage: anyproxy usage [-days N] [-by day|provider|model|key|session] [-json]
+                      [-config FILE]
 
 `
+
+// usageColumns are what -by takes.
+var usageColumns = []string{string(ledger.ByDay), string(ledger.ByProvider), string(ledger.ByModel), string(ledger.ByKey), string(ledger.BySession)}
 
 const (
 	usualDays   = 7
@@ -58,11 +63,10 @@ type usageFlags struct {
 // nothing, 1 when it could not read it, 2 when the call was wrong.
 func (f *usageFlags) run(c *call) int {
 	m := usageCommand()
-	bys := []ledger.By{ledger.ByDay, ledger.ByProvider, ledger.ByModel, ledger.ByKey, ledger.BySession}
 	switch {
 	case f.days < 1 || f.days > mostDays:
 		return c.misused(&m, fmt.Errorf("-days is %d, not a number from 1 to %d", f.days, mostDays))
-	case !slices.Contains(bys, ledger.By(f.by)):
+	case !slices.Contains(usageColumns, f.by):
 		return c.misused(&m, fmt.Errorf("-by is %q, not day, provider, model, key or session", f.by))
 	}
 	folder, err := usageFolder(f.config.file(), c.getenv)

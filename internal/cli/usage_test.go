@@ -217,7 +217,6 @@ func TestUsageCalls(t *testing.T) {
 		"nothing yet":         {nil, stateIn(empty), 0, "Nothing was asked for in the last 7 days, 2026-11-20 to 2026-11-26. The ledger is in " + empty + "/anyproxy/ledger.\n", ""},
 		"nothing today":       {[]string{"-days", "1"}, stateIn(empty), 0, "Nothing was asked for today, 2026-11-26. The ledger is in " + empty + "/anyproxy/ledger.\n", ""},
 		"another folder":      {[]string{"-config", elsewhere}, nil, 0, "Nothing was asked for in the last 7 days, 2026-11-20 to 2026-11-26. The ledger is in " + empty + "/ledger.\n", ""},
-		"help":                {[]string{"-h"}, nil, 0, "", "anyproxy usage                        the last seven days, day by day\n"},
 		"nothing is kept":     {[]string{"-config", none}, nil, 1, "", "anyproxy: error: nothing is kept: state.path is none\nanyproxy: hint: "},
 		"no such file":        {[]string{"-config", "nowhere.yaml"}, nil, 1, "", "nowhere.yaml"},
 		"a bad file":          {[]string{"-config", bad}, nil, 1, "", "anyproxy: hint: anyproxy validate"},

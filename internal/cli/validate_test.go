@@ -192,7 +192,6 @@ func TestValidateCalls(t *testing.T) {
 		"an argument":       {[]string{"other.yaml"}, nil, 2, "", "anyproxy: error: unexpected argument \"other.yaml\"\nanyproxy: hint: anyproxy validate -help tells how it is called\n"},
 		"an unknown flag":   {[]string{"-listen", "x"}, nil, 2, "", "anyproxy: error: flag provided but not defined: -listen\nanyproxy: hint: anyproxy validate -help tells how it is called\n"},
 		"an empty flag":     {[]string{"-config", ""}, nil, 2, "", "anyproxy: error: invalid value \"\" for flag -config: it is empty; name a file, or leave the flag out\nanyproxy: hint: anyproxy validate -help tells how it is called\n"},
-		"help":              {[]string{"-help"}, nil, 0, "", "asked for first\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errw bytes.Buffer
