@@ -49,24 +49,28 @@ func plainNextKey(b []byte, at int) (int, int) {
 // checkScan has all ways to scan a text agree on every match in it.
 func checkScan(t *testing.T, text string, values []string) {
 	t.Helper()
-	b := []byte(text)
-	byWords := func(b []byte, at int) (int, int) { return nextKeyBy(b, at, false) }
-	for name, pair := range map[string][2]finder{
-		"values":               {newMatcher(values).next, plainNext(needlesOf(values))},
-		"keys":                 {nextKey, plainNextKey},
-		"keys without vectors": {byWords, plainNextKey},
-	} {
-		for at := 0; ; {
-			start, end := pair[0](b, at)
-			wantStart, wantEnd := pair[1](b, at)
-			if start != wantStart || end != wantEnd && start >= 0 {
-				t.Fatalf("%s of %q in %q from %d on: [%d:%d], want [%d:%d]", name, values, text, at, start, end, wantStart, wantEnd)
-			}
-			if start < 0 {
-				break
-			}
-			at = end
+	checkFinder(t, []byte(text), newMatcher(values).next, plainNext(needlesOf(values)))
+	checkKeys(t, []byte(text))
+}
+
+func checkKeys(t *testing.T, text []byte) {
+	t.Helper()
+	checkFinder(t, text, nextKey, plainNextKey)
+	checkFinder(t, text, func(b []byte, at int) (int, int) { return nextKeyBy(b, at, false) }, plainNextKey)
+}
+
+func checkFinder(t *testing.T, text []byte, find, plain finder) {
+	t.Helper()
+	for at := 0; ; {
+		start, end := find(text, at)
+		wantStart, wantEnd := plain(text, at)
+		if start != wantStart || end != wantEnd && start >= 0 {
+			t.Fatalf("in %q from %d on: [%d:%d], want [%d:%d]", text, at, start, end, wantStart, wantEnd)
 		}
+		if start < 0 {
+			return
+		}
+		at = end
 	}
 }
 
@@ -85,6 +89,19 @@ func TestAllScansAgree(t *testing.T) {
 			text.WriteString(scanned[rnd.IntN(len(scanned))])
 		}
 		checkScan(t, text.String(), values[:rnd.IntN(len(values)+1)])
+	}
+}
+
+// TestEveryByteEverywhere puts each byte at each place of a text with a key, so
+// that it ends the key, goes on with it or stands outside.
+func TestEveryByteEverywhere(t *testing.T) {
+	text := []byte(strings.Repeat(" ", 30) + "Bearer a1" + strings.Repeat("x", 40) + " sk-ant-" + strings.Repeat("y", 30) + strings.Repeat(" ", 30))
+	for c := range 256 {
+		for at := range text {
+			with := bytes.Clone(text)
+			with[at] = byte(c)
+			checkKeys(t, with)
+		}
 	}
 }
 
