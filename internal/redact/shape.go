@@ -71,22 +71,24 @@ func keyIn(b []byte, from, end int) (int, int) {
 	if bearer(b[:from]) && mixed(b[from:end]) {
 		return from, end
 	}
-	s, e := keyAround(b, from, end, '-', skKey)
-	if as, ae := keyAround(b, from, end, 'I', awsAccessID); as >= 0 && (s < 0 || as < s) {
+	s, e := keyAround(b, from, end, 's', '-', skKey)
+	if as, ae := keyAround(b, from, end, 'A', 'I', awsAccessID); as >= 0 && (s < 0 || as < s) {
 		return as, ae
 	}
 	return s, e
 }
 
-// keyAround looks in the run b[from:end] for the first key whose third character
-// is c. length gives the length of the one that its argument opens with, or 0.
-func keyAround(b []byte, from, end int, c byte, length func([]byte) int) (int, int) {
+// keyAround looks in the run b[from:end] for the first key with these two for its
+// first and third characters; the third is the rarer one. length gives the length of the one that its argument opens with, or 0.
+func keyAround(b []byte, from, end int, first, third byte, length func([]byte) int) (int, int) {
 	for i := from + 2; i < end; i++ {
-		next := bytes.IndexByte(b[i:end], c)
+		next := bytes.IndexByte(b[i:end], third)
 		if next < 0 {
 			break
 		}
-		i += next
+		if i += next; b[i-2] != first {
+			continue
+		}
 		if n := length(b[i-2 : end]); n > 0 && opens(b, i-2) {
 			return i - 2, i - 2 + n
 		}

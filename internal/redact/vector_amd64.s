@@ -2,6 +2,10 @@
 
 DATA nibble<>+0(SB)/1, $0x0f
 GLOBL nibble<>(SB), RODATA|NOPTR, $1
+DATA dash<>+0(SB)/1, $0x2d
+GLOBL dash<>(SB), RODATA|NOPTR, $1
+DATA letterI<>+0(SB)/1, $0x49
+GLOBL letterI<>(SB), RODATA|NOPTR, $1
 
 // OTHERS puts into mask which of the 32 bytes in x are in no set, Y12 and Y13 by
 // halves. A byte from 0x80 on is none's: its low half finds 0.
@@ -30,6 +34,8 @@ TEXT ·runVector(SB), NOSPLIT, $0-48
 	VBROADCASTI128 (BX), Y12
 	VBROADCASTI128 16(BX), Y13
 	VPBROADCASTB   nibble<>(SB), Y11
+	VPBROADCASTB   dash<>(SB), Y10
+	VPBROADCASTB   letterI<>(SB), Y9
 	VPXOR          Y14, Y14, Y14
 
 block:
@@ -40,7 +46,8 @@ block:
 	OTHERS(Y0, Y2, R8)
 	OTHERS(Y1, Y3, R9)
 	SHLQ    $32, R9
-	ORQ     R9, R8
+	ORQ     R9, R8               // where no token character is
+	MOVQ    R8, R10
 	NOTQ    R8
 	BOTH(R8, 1, R9)
 	BOTH(R8, 2, R9)
@@ -48,12 +55,52 @@ block:
 	BOTH(R8, 8, R9)              // the starts of 16 in a row
 	TESTQ   R8, R8
 	JNZ     found
-	ADDQ    $48, AX              // such a row may begin in the last 15 bytes
-	JMP     block
+
+next:
+	ADDQ $48, AX                 // such a row may begin in the last 15 bytes
+	JMP  block
 
 found:
-	TZCNTQ R8, R8
-	ADDQ   R8, AX
+	VMOVDQU   (SI)(AX*1), Y0
+	VMOVDQU   32(SI)(AX*1), Y1
+	VPCMPEQB  Y10, Y0, Y2
+	VPCMPEQB  Y9, Y0, Y0
+	VPOR      Y2, Y0, Y0
+	VPMOVMSKB Y0, R11
+	VPCMPEQB  Y10, Y1, Y3
+	VPCMPEQB  Y9, Y1, Y1
+	VPOR      Y3, Y1, Y1
+	VPMOVMSKB Y1, R9
+	SHLQ      $32, R9
+	ORQ       R9, R11            // dashes and Is
+
+run:
+	TZCNTQ R8, CX                // where the run begins
+	LEAQ   (AX)(CX*1), R13
+	SHRXQ  CX, R10, R9
+	TESTQ  R9, R9
+	JZ     hit                   // it may go on behind the block
+	TZCNTQ R9, R9                // how long it is
+	SHRXQ  CX, R11, BX
+	BZHIQ  R9, BX, BX
+	TESTQ  BX, BX
+	JNZ    hit
+	TESTQ  R13, R13
+	JZ     pass
+	CMPB   -1(SI)(R13*1), $0x20
+	JEQ    hit
+
+pass:
+	MOVQ   $-1, BX
+	BZHIQ  R9, BX, BX
+	SHLXQ  CX, BX, BX
+	ANDNQ  R8, BX, R8            // the starts outside of this run
+	TESTQ  R8, R8
+	JNZ    run
+	JMP    next
+
+hit:
+	MOVQ R13, AX
 
 done:
 	VZEROUPPER
