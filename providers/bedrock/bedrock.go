@@ -17,6 +17,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -136,7 +137,7 @@ func (c *call) put() error {
 		e.Status = http.StatusBadRequest
 		return e
 	}
-	c.plan = c.p.learnt.plan(c.model, c.req.Header, body)
+	c.plan = c.p.learnt.plan(c.subject(), c.req.Header, body)
 	c.convert(body)
 	return nil
 }
@@ -200,15 +201,22 @@ func (c *call) accept(res *http.Response) (*providers.Stream, error) {
 	if err != nil {
 		return nil, c.refused(err, said)
 	}
-	c.p.learnt.proven(c.model, c.plan)
 	s.Degraded, s.Billed = c.degraded, c.model
 	if unpacked != nil {
 		s.Frames = &metered{Frames: s.Frames, events: unpacked, call: c}
 	} else {
+		c.proven()
 		s.Frames = discreet{s.Frames}
 	}
 	return s, nil
 }
+
+// subject is what the call can teach about.
+func (c *call) subject() string { return subject(c.model, c.req.Endpoint) }
+
+// proven learns from an answer that has content. That a stream has begun is none:
+// a refusal can be the first thing in it.
+func (c *call) proven() { c.p.learnt.proven(c.subject(), c.plan) }
 
 // refused completes a failure: with what AWS said to the operator, and with
 // whether another attempt would be another request.
@@ -244,6 +252,6 @@ func (c *call) learn(e *providers.Error, said string) {
 	case e.Class == providers.ClassCredential:
 		e.Renewed = e.Renewed || c.p.account.renew(c.ctx, c.session, c.signed)
 	case e.Class == providers.ClassInvalid:
-		e.Renewed = c.p.learnt.refused(c.model, c.plan, said)
+		e.Renewed = c.p.learnt.refused(c.subject(), c.plan, said, time.Now())
 	}
 }

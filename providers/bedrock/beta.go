@@ -2,12 +2,10 @@ package bedrock
 
 import (
 	"bytes"
-	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
+	"time"
 
 	"anyproxy/internal/jsonscan"
 	"anyproxy/providers/upstream"
@@ -98,43 +96,12 @@ type plan struct {
 	betas []string // Bedrock's names
 	cut   []string // paths in the body
 	lost  []string // betas that were left out and are missed
-}
-
-// knowledge is what the models of one account have taught about themselves.
-type knowledge struct {
-	mu     sync.Mutex
-	models map[string]*lessons // guarded by mu, and all in it
-}
-
-// lessons of one model: of betas by Bedrock's names, of fields by their paths.
-type lessons struct {
-	proven, refused map[string]bool
-}
-
-// maxModels bounds knowledge: names of models may be the clients'.
-const maxModels = 256
-
-// ofLocked gives the lessons of a model.
-func (k *knowledge) ofLocked(model string) *lessons {
-	l := k.models[model]
-	if l == nil {
-		if k.models == nil || len(k.models) >= maxModels {
-			k.models = map[string]*lessons{}
-		}
-		l = &lessons{proven: map[string]bool{}, refused: map[string]bool{}}
-		k.models[model] = l
-	}
-	return l
+	trial string   // the one of betas that is suspected, "" = none is
 }
 
 // plan decides which of a request's betas and fields the model is sent.
 func (k *knowledge) plan(model string, header http.Header, body []byte) plan {
-	k.mu.Lock()
-	var refused map[string]bool
-	if l := k.models[model]; l != nil { // a name that a client made up takes no room
-		refused = maps.Clone(l.refused)
-	}
-	k.mu.Unlock()
+	refused := k.leftOut(model, time.Now())
 	p := plan{cut: slices.Concat(ours, foreign)}
 	var asked, kept []string
 	for _, beta := range betasOf(header, body) {
@@ -142,7 +109,7 @@ func (k *knowledge) plan(model string, header http.Header, body []byte) plan {
 		switch name := accepted[beta]; {
 		case name == toolSearch:
 			kept = p.askTools(kept, beta, refused, body)
-		case name != "" && !refused[name]:
+		case name != "" && p.may(name, refused):
 			kept = append(kept, beta)
 			p.ask(name)
 		case !slices.Contains(silent, beta):
@@ -155,7 +122,7 @@ func (k *knowledge) plan(model string, header http.Header, body []byte) plan {
 		}
 	}
 	for _, field := range optional {
-		if refused[field] {
+		if refused[field] == out {
 			p.cut = append(p.cut, field)
 		}
 	}
@@ -163,6 +130,22 @@ func (k *knowledge) plan(model string, header http.Header, body []byte) plan {
 		p.cut = append(p.cut, scopes...)
 	}
 	return p
+}
+
+// may reports whether a beta can be asked for: of those that are suspected one at
+// a time.
+func (p *plan) may(beta string, refused map[string]verdict) bool {
+	switch refused[beta] {
+	case out:
+		return false
+	case suspected:
+		if p.trial == "" {
+			p.trial = beta
+		}
+		return p.trial == beta
+	default:
+		return true
+	}
 }
 
 // ask adds a beta once.
@@ -174,14 +157,14 @@ func (p *plan) ask(beta string) {
 
 // askTools asks for what a request's tools need. Claude Code names the beta also
 // where it has no tools to search, and not all models know Bedrock's ones.
-func (p *plan) askTools(kept []string, beta string, refused map[string]bool, body []byte) []string {
+func (p *plan) askTools(kept []string, beta string, refused map[string]verdict, body []byte) []string {
 	searched := bytes.Contains(body, []byte(`"defer_loading"`)) || bytes.Contains(body, []byte(`"tool_search_tool_`))
 	exampled := beta != toolSearch && bytes.Contains(body, []byte(`"input_examples"`))
 	for _, need := range []struct {
 		is   bool
 		name string
 	}{{searched, toolSearch}, {exampled, toolExamples}} {
-		if need.is && !refused[need.name] {
+		if need.is && p.may(need.name, refused) {
 			p.ask(need.name)
 			kept = append(kept, need.name)
 		} else if need.is && !slices.Contains(p.lost, beta) {
@@ -213,69 +196,6 @@ func anyBegins(names, prefixes []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
 		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 	})
-}
-
-// proven learns from an answer: the model takes what it was asked for.
-func (k *knowledge) proven(model string, p plan) {
-	if len(p.betas) == 0 {
-		return
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	l := k.ofLocked(model)
-	for _, beta := range p.betas {
-		l.proven[beta] = true
-	}
-}
-
-// extraInputs is how the API names a field that it does not know.
-var extraInputs = regexp.MustCompile(`([A-Za-z0-9_.-]+): Extra inputs are not permitted`)
-
-// refused learns from a refusal what to leave out from now on. It reports
-// whether that makes another request of this one.
-func (k *knowledge) refused(model string, p plan, message string) bool {
-	var lessons []string
-	for _, m := range extraInputs.FindAllStringSubmatch(message, -1) {
-		if field := optionalField(m[1]); field != "" && !slices.Contains(p.cut, field) {
-			lessons = append(lessons, field)
-		}
-	}
-	flagged := strings.Contains(strings.ToLower(message), "invalid beta flag")
-	if len(lessons) == 0 && !flagged {
-		return false
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	l := k.ofLocked(model)
-	if flagged {
-		lessons = append(lessons, l.suspects(p.betas, message)...)
-	}
-	for _, lesson := range lessons {
-		l.refused[lesson] = true
-	}
-	return len(lessons) > 0
-}
-
-// suspects are the betas that a refusal may mean: those that it names, else
-// those that the model has not taken before, else all.
-func (l *lessons) suspects(betas []string, message string) []string {
-	var named, unproven []string
-	for _, beta := range betas {
-		if strings.Contains(message, beta) {
-			named = append(named, beta)
-		}
-		if !l.proven[beta] {
-			unproven = append(unproven, beta)
-		}
-	}
-	switch {
-	case len(named) > 0:
-		return named
-	case len(unproven) > 0:
-		return unproven
-	default:
-		return betas
-	}
 }
 
 // optionalField is the optional field that a refusal's path means, "" when it

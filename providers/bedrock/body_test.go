@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"anyproxy/internal/jsonscan"
 	"anyproxy/providers/upstream"
@@ -24,7 +25,7 @@ func FuzzConvert(f *testing.F) {
 			return
 		}
 		var k knowledge
-		k.ofLocked("m").refused["thinking.display"] = true
+		k.ofLocked("m").refused["thinking.display"] = time.Now()
 		c := &call{model: "m", req: request(t, body, true)}
 		c.plan = k.plan("m", http.Header{"Anthropic-Beta": {betas}}, []byte(body))
 		c.convert([]byte(body))

@@ -364,6 +364,7 @@ type metered struct {
 	events *events
 	call   *call
 	usage  providers.Usage
+	proven bool // what was asked for
 }
 
 // Settle is for the frames beneath.
@@ -377,6 +378,10 @@ func (m *metered) Next() (providers.Frame, error) {
 	f, err := m.Frames.Next()
 	if f.Usage != nil {
 		m.usage = *f.Usage
+	}
+	if f.Kind == providers.Content && !m.proven {
+		m.proven = true
+		m.call.proven()
 	}
 	if said := m.events.said; f.Kind == providers.Failed && said != "" {
 		m.call.learn(f.Err, said)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
@@ -430,7 +431,7 @@ func TestProvenBetasAreKept(t *testing.T) {
 	first := k.plan("m", header("interleaved-thinking-2025-05-14"), []byte(`{}`))
 	k.proven("m", first)
 	both := header("interleaved-thinking-2025-05-14,context-1m-2025-08-07")
-	if !k.refused("m", k.plan("m", both, []byte(`{}`)), "invalid beta flag") {
+	if !k.refused("m", k.plan("m", both, []byte(`{}`)), "invalid beta flag", time.Now()) {
 		t.Error("nothing was learnt")
 	}
 	if got := k.plan("m", both, []byte(`{}`)).betas; !reflect.DeepEqual(got, []string{"interleaved-thinking-2025-05-14"}) {
@@ -439,14 +440,14 @@ func TestProvenBetasAreKept(t *testing.T) {
 	if got := k.plan("n", both, []byte(`{}`)).betas; len(got) != 2 {
 		t.Errorf("betas of another model %q", got)
 	}
-	if last := k.plan("m", both, []byte(`{}`)); !k.refused("m", last, "invalid beta flag") || len(k.plan("m", both, []byte(`{}`)).betas) != 0 {
+	if last := k.plan("m", both, []byte(`{}`)); !k.refused("m", last, "invalid beta flag", time.Now()) || len(k.plan("m", both, []byte(`{}`)).betas) != 0 {
 		t.Error("a proven beta that is refused after all is kept")
 	}
-	if k.refused("m", k.plan("m", both, []byte(`{}`)), "invalid beta flag") {
+	if k.refused("m", k.plan("m", both, []byte(`{}`)), "invalid beta flag", time.Now()) {
 		t.Error("there was nothing left to learn")
 	}
 	for _, message := range []string{"messages: Extra inputs are not permitted", "max_tokens: Field required", "prompt is too long"} {
-		if k.refused("m", first, message) {
+		if k.refused("m", first, message, time.Now()) {
 			t.Errorf("%q taught something", message)
 		}
 	}
@@ -468,11 +469,11 @@ func TestMadeUpModelsLeaveKnowledgeAlone(t *testing.T) {
 	var k knowledge
 	body := []byte(smallBody)
 	header := http.Header{"Anthropic-Beta": {"context-1m-2025-08-07"}}
-	k.refused("real", k.plan("real", header, body), "invalid beta flag")
+	k.refused("real", k.plan("real", header, body), "invalid beta flag", time.Now())
 	for i := range 2 * maxModels {
 		name := "made-up-" + strconv.Itoa(i)
 		p := k.plan(name, header, body)
-		k.refused(name, p, "The provided model identifier is invalid.")
+		k.refused(name, p, "The provided model identifier is invalid.", time.Now())
 	}
 	if p := k.plan("real", header, body); len(p.betas) != 0 {
 		t.Errorf("asks for %v again", p.betas)
