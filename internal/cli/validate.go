@@ -260,9 +260,9 @@ func (v *validation) refusedKeys() error {
 
 // conclude tells what was found and returns the exit code.
 func (v *validation) conclude(f *validateFlags, failed error) int {
-	out := v.errw.screen(v.out)
+	var report strings.Builder
 	if f.json {
-		if err := v.writeJSON(out, failed); err != nil {
+		if err := v.writeJSON(&report, failed); err != nil {
 			return v.failed(err)
 		}
 	} else {
@@ -270,8 +270,11 @@ func (v *validation) conclude(f *validateFlags, failed error) int {
 			fmt.Fprintf(v.errw, "anyproxy: warning: %s\n", w)
 		}
 		if failed == nil || v.asked != nil {
-			v.writeText(f, out, failed)
+			v.writeText(f, &report, failed)
 		}
+	}
+	if _, err := io.WriteString(v.errw.screen(v.out), report.String()); err != nil && failed == nil {
+		failed = err
 	}
 	if failed == nil {
 		return exitDone
