@@ -85,7 +85,9 @@ func (r *Router) newField(asked string, now time.Time) *field {
 	if name == "" {
 		name = asked
 	}
-	f.answers = r.state.answers(name)
+	if f.answers = new(answers); len(found) > 0 { // of what nobody serves nothing is kept: it is a client's word
+		f.answers = r.state.answers(name)
+	}
 	f.binds = name
 	if slices.ContainsFunc(found, func(t *Target) bool { return t.Model == "" }) {
 		f.binds = name + "\x00" + asked // each asked model has a prompt cache of its own

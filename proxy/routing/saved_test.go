@@ -2,7 +2,9 @@ package routing
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +40,29 @@ func used(t testing.TB) (*Router, *clock) {
 // bound is where the session is.
 func bound(r *Router) string {
 	return r.Route(Query{Model: "m", Session: "s"}).Decision.Session.Provider
+}
+
+// TestNothingIsKeptOfWhatNobodyServes: a client's word, which may be a key that
+// was pasted into the wrong place, goes into no file, and many of them push
+// nothing out that was learnt.
+func TestNothingIsKeptOfWhatNobodyServes(t *testing.T) {
+	r, clk := used(t)
+	before, err := r.state.Save(clk.t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 * aliasesKept {
+		if n := r.Route(Query{Model: fmt.Sprintf("nobody-%d", i)}).Len(); n != 0 {
+			t.Fatalf("%d candidates", n)
+		}
+	}
+	after, err := r.state.Save(clk.t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(after), "nobody") || !strings.Contains(string(after), `"alias":"m"`) || len(after) != len(before) {
+		t.Errorf("%d bytes were kept, then %d: %s", len(before), len(after), after)
+	}
 }
 
 func TestStateOutlivesTheProgram(t *testing.T) {
