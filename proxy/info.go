@@ -120,7 +120,7 @@ func (s *Server) model(w http.ResponseWriter, c *call) {
 		candidates = c.rt.router.Route(routing.Query{Model: id}).Decision.Candidates
 	}
 	if len(candidates) == 0 {
-		s.refuse(w, c, refuse(http.StatusNotFound, "model: no provider serves "+quoted(id)))
+		s.refuse(w, c, refuse(http.StatusNotFound, "model: no provider serves "+s.quoted(id)))
 		return
 	}
 	e := newModelEntry(id)

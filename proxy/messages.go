@@ -63,7 +63,7 @@ func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endp
 	}
 	sc, bad := scanBody(body.Bytes())
 	if bad == nil && !c.key.allows(sc.model) {
-		bad = refuse(http.StatusForbidden, "this client key may not ask for the model "+quoted(sc.model))
+		bad = refuse(http.StatusForbidden, "this client key may not ask for the model "+s.quoted(sc.model))
 	}
 	if bad != nil {
 		body.Release()
@@ -116,7 +116,7 @@ func (x *exchange) choose() (*routing.Route, *refusal) {
 	q := x.query
 	if _, known := x.rt.providers[q.Provider]; q.Provider != "" && !known {
 		return nil, refuse(http.StatusBadRequest,
-			fmt.Sprintf("x-anyproxy-provider: no usable provider is called %s (asked for the model %s)", quoted(q.Provider), quoted(q.Model)))
+			fmt.Sprintf("x-anyproxy-provider: no usable provider is called %s (asked for the model %s)", x.s.quoted(q.Provider), x.s.quoted(q.Model)))
 	}
 	route := x.rt.router.Route(q)
 	switch {
@@ -126,10 +126,10 @@ func (x *exchange) choose() (*routing.Route, *refusal) {
 		return nil, x.allLeftOut(route.Decision.Candidates)
 	case q.Provider != "":
 		return nil, refuse(http.StatusBadRequest,
-			fmt.Sprintf("x-anyproxy-provider: provider %s does not serve the model %s", quoted(q.Provider), quoted(q.Model)))
+			fmt.Sprintf("x-anyproxy-provider: provider %s does not serve the model %s", x.s.quoted(q.Provider), x.s.quoted(q.Model)))
 	default:
 		return nil, refuse(http.StatusNotFound,
-			fmt.Sprintf("model: no provider serves %s; add a model with a matching name or alias", quoted(q.Model)))
+			fmt.Sprintf("model: no provider serves %s; add a model with a matching name or alias", x.s.quoted(q.Model)))
 	}
 }
 
@@ -157,14 +157,14 @@ func (x *exchange) allLeftOut(candidates []metrics.Candidate) *refusal {
 	}
 }
 
-// quoted shows a client's word back to it: bounded, and with nothing in it that
-// a terminal would obey.
-func quoted(s string) string {
+// quoted shows a client's word back to it: bounded, without a secret that stands
+// where none belongs, whole or cut, and with nothing that a terminal would obey.
+func (s *Server) quoted(word string) string {
 	const longest = 100
-	if len(s) > longest {
-		s = strings.ToValidUTF8(s[:longest], "") + "…"
+	if word = s.redact.String(word); len(word) > longest {
+		word = strings.ToValidUTF8(word[:longest], "") + "…"
 	}
-	return fmt.Sprintf("%+q", s)
+	return fmt.Sprintf("%+q", word)
 }
 
 // passthrough reports whether the provider is shown the client's own credential.

@@ -14,8 +14,8 @@ import (
 
 // begin opens the request's record.
 func (x *exchange) begin(c *call, session, trace string) {
-	first := metrics.RequestRecord{ID: c.id, Method: c.Method, Path: c.URL.Path, Model: x.scan.model,
-		Stream: x.req.Stream, Session: session, Trace: trace}
+	first := metrics.RequestRecord{ID: c.id, Method: c.Method, Path: c.URL.Path, Model: x.s.redact.String(x.scan.model),
+		Stream: x.req.Stream, Session: x.s.redact.String(session), Trace: trace}
 	if c.key != nil {
 		first.Key = c.key.name
 	}

@@ -29,17 +29,21 @@ type onScreen struct {
 
 func startOnScreen(t *testing.T, file string, more map[string]string) *onScreen {
 	t.Helper()
+	env := map[string]string{"TERM": "xterm-256color", "LANG": "C.UTF-8"}
+	maps.Copy(env, more)
+	return startOnScreenIn(t, func(k string) string { return env[k] }, "-tui", "-config", file)
+}
+
+func startOnScreenIn(t *testing.T, getenv func(string) string, args ...string) *onScreen {
+	t.Helper()
 	port := freePort(t)
 	p := &onScreen{t: t, base: "http://127.0.0.1:" + port, exit: make(chan int, 1)}
 	p.master, p.slave = ptytest.Open(t, 120, 36)
 	read := p.reading()
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	env := map[string]string{"TERM": "xterm-256color", "LANG": "C.UTF-8"}
-	maps.Copy(env, more)
 	go func() {
-		p.exit <- Run(ctx, []string{"-tui", "-config", file, "-listen", "127.0.0.1:" + port},
-			func(k string) string { return env[k] }, p.slave, p.slave, &p.errw)
+		p.exit <- Run(ctx, append(args, "-listen", "127.0.0.1:"+port), getenv, p.slave, p.slave, &p.errw)
 	}()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
