@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"anyproxy/internal/logging"
 	"anyproxy/internal/redact"
@@ -223,4 +224,33 @@ func TestAPanicOfAWriterCostsItsLines(t *testing.T) {
 	if a.Dropped() == 0 || a.Dropped()+w.n.Load() != n {
 		t.Errorf("%d dropped, %d written of %d", a.Dropped(), w.n.Load(), n)
 	}
+}
+
+// FuzzClean writes any bytes to a terminal: what is left is text, and cleaning
+// it again changes nothing.
+func FuzzClean(f *testing.F) {
+	f.Add([]byte(hostile))
+	f.Add([]byte("plain\ttext\n"))
+	f.Add([]byte("cut \xe2\x80"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		cleaned := func(p []byte) []byte {
+			var b bytes.Buffer
+			if n, err := logging.Clean(&b).Write(p); err != nil || n != len(p) {
+				t.Fatalf("%d of %d bytes: %v", n, len(p), err)
+			}
+			return b.Bytes()
+		}
+		got := cleaned(text)
+		if !utf8.Valid(got) {
+			t.Errorf("%q is no UTF-8", got)
+		}
+		for _, r := range string(got) {
+			if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
+				t.Errorf("%q keeps %U", got, r)
+			}
+		}
+		if again := cleaned(got); !bytes.Equal(again, got) {
+			t.Errorf("%q is cleaned again, to %q", got, again)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -375,6 +376,42 @@ func FuzzRows(f *testing.F) {
 		again := read(part, data[part.bytes:])
 		if again.bytes != whole.bytes || again.skipped != whole.skipped || len(again.groups) != len(whole.groups) || !near(again.spent()[Everybody], whole.spent()[Everybody]) {
 			t.Errorf("read on: %+v, read at once: %+v", again, whole)
+		}
+	})
+}
+
+// FuzzSum reads any text as the sum of a day: what is taken is finite, and the
+// same when it has been written and read again.
+func FuzzSum(f *testing.F) {
+	s := newSum()
+	s.row(&Row{Kind: KindAttempt, Provider: "a", Model: "m", Key: "ci", Cost: 1.5, Input: 10})
+	if data, err := s.encode(day); err != nil {
+		f.Fatal(err)
+	} else {
+		f.Add(string(data))
+	}
+	f.Add(`{"v":1,"day":"` + day + `","bytes":-1}`)
+	f.Add(`{"v":1,"day":"` + day + `","groups":[{"cost_usd":1e308},{"provider":"b","cost_usd":1e308}],"paces":{"":{"sum":1e308}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := decodeSum(day, []byte(text))
+		if err != nil {
+			t.Skip()
+		}
+		saved, err := s.encode(day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := decodeSum(day, saved)
+		if err != nil {
+			t.Fatalf("%v: %s", err, saved)
+		}
+		if len(again.groups) != len(s.groups) || again.bytes != s.bytes || !near(again.spent()[Everybody], s.spent()[Everybody]) {
+			t.Errorf("%+v, read again %+v", s, again)
+		}
+		for account, usd := range s.spent() {
+			if !(usd >= 0) || usd > math.MaxFloat64 {
+				t.Errorf("%s: %v", account, usd)
+			}
 		}
 	})
 }

@@ -179,7 +179,7 @@ func decodeSum(day string, data []byte) (*sum, error) {
 	s.bytes, s.skipped = saved.Bytes, saved.Skipped
 	for i := range saved.Groups {
 		g := &saved.Groups[i]
-		if s.groups[g.group] != nil || g.Cost < 0 || min(g.Requests, g.Attempts, g.Input, g.Output, g.CacheRead, g.CacheWrite) < 0 {
+		if s.groups[g.group] != nil || !g.possible() {
 			return nil, errors.New("it holds what cannot be")
 		}
 		s.groups[g.group] = &g.Totals
@@ -188,6 +188,17 @@ func decodeSum(day string, data []byte) (*sum, error) {
 		s.paces[account] = pace{finite(p.Sum), p.At, p.Since}
 	}
 	return s, nil
+}
+
+// mostCounted bounds what a group's day can have of anything: what every reader
+// of JSON takes for a whole number, and more than a million requests of a
+// billion tokens.
+const mostCounted = 1 << 53
+
+// possible reports whether rows can have come to these totals.
+func (t *Totals) possible() bool {
+	counts := []int64{t.Requests, t.Attempts, t.Input, t.Output, t.CacheRead, t.CacheWrite}
+	return slices.Min(counts) >= 0 && slices.Max(counts) <= mostCounted && t.Cost >= 0 && t.Cost <= maxCost*float64(t.Attempts)
 }
 
 // followed is s with the paces of the day before it, where it has none of its own.
