@@ -79,7 +79,8 @@ func keyIn(b []byte, from, end int) (int, int) {
 }
 
 // keyAround looks in the run b[from:end] for the first key with these two for its
-// first and third characters; the third is the rarer one. length gives the length of the one that its argument opens with, or 0.
+// first and third characters; the third is the rarer one. length gives the length
+// of the key that its argument opens with, or 0.
 func keyAround(b []byte, from, end int, first, third byte, length func([]byte) int) (int, int) {
 	for i := from + 2; i < end; i++ {
 		next := bytes.IndexByte(b[i:end], third)
