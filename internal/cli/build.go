@@ -109,6 +109,11 @@ type built struct {
 	webhook  credential.Source // nil = none
 }
 
+// newBuilt has nothing yet, and gets its secrets from the vault.
+func newBuilt(vault *credential.Vault) *built {
+	return &built{vault: vault, instances: map[string]*instance{}, random: map[string]config.Secret{}, sourced: map[string]*sourced{}}
+}
+
 // instance is a provider that has been made. It has a pool of connections, so
 // it serves on in the next configuration where nothing of it changes.
 type instance struct {
@@ -140,7 +145,7 @@ func build(ctx context.Context, c *config.Config, before *built, state *routing.
 	if before == nil {
 		before = &built{}
 	}
-	b := &built{vault: vault, instances: map[string]*instance{}, random: map[string]config.Secret{}, sourced: map[string]*sourced{}}
+	b := newBuilt(vault)
 	w := proxy.Wiring{Config: c, State: state,
 		Providers: map[string]providers.Provider{}, Routing: proxy.RoutingOptions(c)}
 	w.Routing.Now = now

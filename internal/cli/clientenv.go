@@ -130,7 +130,7 @@ func anyKey(ctx context.Context, c *config.Config, getenv func(string) string) (
 		if k.Key.Kind == config.SecretRandom {
 			continue
 		}
-		key, err := (&built{vault: vault, sourced: map[string]*sourced{}}).clientKey(ctx, k, &built{})
+		key, err := newBuilt(vault).clientKey(ctx, k, &built{})
 		if err == nil && len(key.Models) == 0 {
 			return key.Value.Reveal(), nil
 		}

@@ -201,7 +201,7 @@ func (v *validation) ask(ctx context.Context) error {
 // open makes the providers with their keys, as a start does.
 func (v *validation) open(ctx context.Context) error {
 	v.vault = credential.NewVault(credential.Options{Getenv: v.getenv, Hide: v.errw.hide})
-	v.built = &built{vault: v.vault, instances: map[string]*instance{}, random: map[string]config.Secret{}}
+	v.built = newBuilt(v.vault)
 	w := proxy.Wiring{Config: v.doc.Config, Providers: map[string]providers.Provider{}}
 	if err := v.built.fill(ctx, &w, &built{}, v.getenv); err != nil {
 		return hinted(fmt.Errorf("%s: %w", v.doc.Name, err), "a start would fail for the same reason")
