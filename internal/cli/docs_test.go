@@ -222,7 +222,7 @@ func TestShellCommands(t *testing.T) {
 }
 
 // others are the programs besides anyproxy that the documentation calls.
-var others = []string{"aws", "chmod", "cp", "curl", "docker", "eval", "export", "git", "grep", "jq", "journalctl", "kill", "mkdir", "sha256sum", "source", "systemctl", "tar", ".ci/run", ".ci/dashboard"}
+var others = []string{"aws", "chmod", "cp", "curl", "docker", "eval", "export", "git", "goreleaser", "grep", "jq", "journalctl", "kill", "mkdir", "sha256sum", "source", "systemctl", "tar", ".ci/run", ".ci/dashboard"}
 
 // ours are the arguments of a call of this program, ok when it is one.
 func ours(words []string) (args []string, ok bool) {
