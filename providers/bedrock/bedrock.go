@@ -133,13 +133,25 @@ func (c *call) prepare() (err error) {
 func (c *call) put() error {
 	body := bytes.TrimLeft(c.req.Body.Bytes(), " \t\r\n")
 	if err := jsonscan.Valid(body, upstream.MaxDepth); err != nil || body[0] != '{' {
-		e := c.Fail(providers.ClassInvalid, errors.New("request body is no JSON object"))
-		e.Status = http.StatusBadRequest
-		return e
+		return c.invalid(errors.New("request body is no JSON object"))
+	}
+	lost, others, err := serverTools(body)
+	if err != nil {
+		return c.invalid(err)
 	}
 	c.plan = c.p.learnt.plan(c.subject(), c.req.Header, body)
-	c.convert(body)
+	if !others {
+		c.plan.cut = append(c.plan.cut, "tools", "tool_choice")
+	}
+	c.convert(body, lost)
 	return nil
+}
+
+// invalid is the failure of a request that Bedrock would refuse.
+func (c *call) invalid(err error) error {
+	e := c.Fail(providers.ClassInvalid, err)
+	e.Status = http.StatusBadRequest
+	return e
 }
 
 // Preview tells what Send would send as things are known now.
@@ -155,9 +167,18 @@ func (p *Provider) Preview(r *providers.Request) (providers.Preview, error) {
 	return providers.Preview{Body: c.body, Lost: c.degraded}, nil
 }
 
-// convert makes Bedrock's body of the client's.
-func (c *call) convert(body []byte) {
+// convert makes Bedrock's body of the client's, without the tools that are lost.
+func (c *call) convert(body []byte, lostTools []string) {
 	c.degraded = slices.Clone(c.plan.lost)
+	rules := cuts(c.plan.cut...)
+	if len(lostTools) > 0 {
+		tools := rules.child("tools")
+		tools.child("*")
+		tools.without = runsOnServers
+		for _, name := range lostTools {
+			c.degraded = append(c.degraded, lostTool(name))
+		}
+	}
 	cut := func(name string) {
 		if !slices.Contains(ours, name) && !slices.Contains(c.degraded, name) && !slices.Contains(scopes, name) {
 			c.degraded = append(c.degraded, name)
@@ -173,7 +194,7 @@ func (c *call) convert(body []byte) {
 		head = append(head, `,"max_tokens":1`...) // the format needs one
 	}
 	begin := len(head)
-	head = edit(head, body, cuts(c.plan.cut...), cut)
+	head = edit(head, body, rules, cut)
 	if head[begin+1] == '}' {
 		head[begin] = ' '
 	} else {

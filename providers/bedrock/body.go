@@ -16,7 +16,8 @@ type rule struct {
 	cut     bool
 	name    string // of what is cut, as it is told to people
 	members map[string]*rule
-	each    *rule // for the elements of an array
+	each    *rule                     // for the elements of an array
+	without func(element []byte) bool // elements of an array that are left out; nil keeps all
 }
 
 // cuts makes a rule of paths: names joined by dots, * for the elements of an
@@ -93,6 +94,9 @@ func editArray(dst, value []byte, r *rule, cut func(string)) []byte {
 	begin := len(dst)
 	a, _ := jsonscan.OpenArray(value, 0, upstream.MaxDepth)
 	for a.Next() {
+		if r.without != nil && r.without(a.Raw()) {
+			continue
+		}
 		if len(dst) > begin {
 			dst = append(dst, ',')
 		}

@@ -28,7 +28,7 @@ func FuzzConvert(f *testing.F) {
 		k.ofLocked("m").refused["thinking.display"] = time.Now()
 		c := &call{model: "m", req: request(t, body, true)}
 		c.plan = k.plan("m", http.Header{"Anthropic-Beta": {betas}}, []byte(body))
-		c.convert([]byte(body))
+		c.convert([]byte(body), nil)
 		if err := jsonscan.Valid(c.body, upstream.MaxDepth); err != nil {
 			t.Fatalf("%s: %s: %v", body, c.body, err)
 		}

@@ -56,6 +56,12 @@ func TestRequestShape(t *testing.T) {
 		{"tool search without a tool to find", `{"tools":[{"name":"a"}]}`, "advanced-tool-use-2025-11-20", v + `,"tools":[{"name":"a"}]}`, nil},
 		{"tool streaming under another date", `{"tools":[{"name":"a","eager_input_streaming":true},{"eager_input_streaming":false,"name":"b"}]}`, "fine-grained-tool-streaming-2099-01-01",
 			v + `,"tools":[{"name":"a"},{"name":"b"}]}`, []string{"fine-grained-tool-streaming-2099-01-01", "tools.*.eager_input_streaming"}},
+		{"a server tool beside others", `{"tools":[{"type":"web_search_20250305","name":"web_search"},{"name":"web_search_2","input_schema":{}},{"type":"bash_20250124","name":"bash"}],"tool_choice":{"type":"auto"}}`, "",
+			v + `,"tools":[{"name":"web_search_2","input_schema":{}},{"type":"bash_20250124","name":"bash"}],"tool_choice":{"type":"auto"}}`, []string{"tools.web_search"}},
+		{"a server tool that must not be used", `{"tools":[{"type":"code_execution_20250825","name":"code_execution"}],"tool_choice":{"type":"none"}}`, "",
+			v + ` }`, []string{"tools.code_execution", "tools", "tool_choice"}},
+		{"a server tool with a name that is no header's", `{"tools":[{"type":"web_search_20250305","name":"a\r\nx: y"},{"name":"a"}]}`, "", v + `,"tools":[{"name":"a"}]}`, []string{"tools"}},
+		{"words about a server tool", `{"system":"\"web_search_20250305\"","tools":[{"name":"a"}]}`, "", v + `,"system":"\"web_search_20250305\"","tools":[{"name":"a"}]}`, nil},
 		{"the scope of a cache",
 			`{"system":[{"type":"text","text":"\"scope\"","cache_control":{"type":"ephemeral","scope":"global","ttl":"1h"}}],"tools":[{"cache_control":{"scope":"global"},"input_schema":{"cache_control":{"scope":1}}}],"messages":[{"role":"user","content":"scope"},{"role":"user","content":[{"type":"tool_result","content":[{"type":"text","cache_control":{"type":"ephemeral","scope":"global"}}]},{"cache_control":{"type":"ephemeral"}}]}]}`,
 			"prompt-caching-scope-2026-01-05",
@@ -92,6 +98,24 @@ func TestRequestThatIsNoObject(t *testing.T) {
 		r := &providers.Request{Header: http.Header{}, Model: "claude-sonnet-4-5", Body: providers.NewBody([]byte(body), nil)}
 		if e := wantError(t, send(t, s.provider(t), r).err, providers.ClassInvalid); e.Status != 400 {
 			t.Errorf("%q: status %d", body, e.Status)
+		}
+	}
+	if n := len(s.requests()); n != 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+}
+
+// Without its tool a model would make up what the tool brings.
+func TestServerToolsThatAreMeantAreRefused(t *testing.T) {
+	s := serve(t, answers(200, "", wholeMessage))
+	for body, want := range map[string]string{
+		`{"tools":[{"type":"web_search_20250305","name":"web_search"}]}`:                                                                `tools: the tool "web_search"`,
+		`{"tools":[{"type":"web_fetch_20250910","name":"web_fetch"}],"tool_choice":{"type":"tool","name":"web_fetch"}}`:                 `tool_choice: the tool "web_fetch"`,
+		`{"tools":[{"name":"a"},{"name":"web_search","type":"web_search_20260209"}],"tool_choice":{"type":"tool","name":"web_search"}}`: `tool_choice: the tool "web_search"`,
+	} {
+		e := wantError(t, send(t, s.provider(t), request(t, body, false)).err, providers.ClassInvalid)
+		if e.Status != 400 || !strings.Contains(e.Error(), want) {
+			t.Errorf("%s: %d %v, want %s", body, e.Status, e, want)
 		}
 	}
 	if n := len(s.requests()); n != 0 {
