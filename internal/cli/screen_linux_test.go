@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -76,6 +77,21 @@ func (p *onScreen) wait(text string) {
 			p.seen = len(all)
 		}
 		return i >= 0
+	})
+}
+
+// show goes to a screen from wherever the dashboard is. An escape that arrives
+// together with the key behind it is another key, so both are repeated.
+func (p *onScreen) show(screen string) {
+	p.t.Helper()
+	title := map[string]string{"1": "Providers", "2": "Providers", "3": "Requests", "4": "Events", "5": "Config", "6": "Log"}[screen]
+	before := len(ansi.Strip(p.screen.String()))
+	eventually(p.t, "the screen of "+title, func() bool {
+		for _, key := range []string{"\x1b", screen} {
+			p.press(key)
+			time.Sleep(50 * time.Millisecond)
+		}
+		return strings.Contains(ansi.Strip(p.screen.String())[before:], title)
 	})
 }
 

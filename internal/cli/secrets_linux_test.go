@@ -122,14 +122,14 @@ models:
 
 	// Every screen, its details, what it copies and writes, and its help.
 	for _, screen := range []string{"1", "2", "3", "4", "5", "6"} {
-		p.press(screen)
-		p.wait(map[string]string{"1": "Providers", "2": "Providers", "3": "Requests", "4": "Events", "5": "Config", "6": "Log"}[screen])
-		for _, key := range []string{"\r", "j", "\r", "G", "d", "E", "m", "m", "?", "\x1b", "\x1b"} {
+		p.show(screen)
+		for _, key := range []string{"\r", "j", "\r", "G", "d", "E", "m", "m", "?"} {
 			p.press(key)
 			time.Sleep(30 * time.Millisecond) // a person's; whether the screen has followed is seen at the end
 		}
 	}
-	p.press("2p") // a probe
+	p.show("2")
+	p.press("p") // a probe
 	p.wait("Probe")
 	p.press("y")
 
@@ -165,7 +165,7 @@ models:
 	for _, args := range [][]string{{"validate", "-config", file}, {"validate", "-config", broken}, {"-config", broken}, {"status", "-config", file}, {"status", "-json", "-config", file},
 		{"usage", "-config", file}, {"usage", "-by", "key", "-config", file}, {"usage", "-by", "session", "-json", "-config", file}, {"replay", filepath.Join(dir, "requests.jsonl"), "-config", file},
 		{"replay", "-config", file, filepath.Join(dir, "requests.jsonl")}, {"run", "-config", broken, "--", "true"}, {"run", "-own", "-config", file, "--", "true"}, {"env", "-config", broken}} {
-		var out, errw bytes.Buffer
+		var out, errw safeBuffer // a child writes there, too
 		code := Run(t.Context(), args, env.getenv, strings.NewReader(""), &out, &errw)
 		fmt.Fprintf(&said, "%q: %d\n%s%s\n", args, code, out.String(), errw.String())
 	}
