@@ -18,28 +18,28 @@ var placeholder = regexp.MustCompile(`(?i)\.\.\.|…|^<.*>$|^(x{4,}|your[-_ ].*|
 var foreignKey = regexp.MustCompile(`^(sk-proj-|sk-svcacct-|sk-or-|gsk_|xai-|AIza)`)
 
 // CheckKey looks at the value of a provider's key. problem is what no provider
-// would take, warning what this one will hardly; "" is nothing. Neither says
-// anything of the value. A key that carries its end is held against now.
+// would take, warning what this one will hardly; "" is nothing. Both go on behind
+// the name of where the value is from, and neither says anything of it. A key that carries its end is held against now.
 func CheckKey(value string, p *Provider, now time.Time) (problem, warning string) {
 	lower := strings.ToLower(value)
 	switch {
 	case strings.HasPrefix(lower, "bearer "):
-		return `the value begins with "Bearer ", which is added where it belongs; give the key alone`, ""
+		return `begins with "Bearer ", which is added where it belongs; give the key alone`, ""
 	case strings.TrimSpace(value) != value || strings.ContainsAny(value, " \t"):
-		return "the value holds blanks, which no key does", ""
+		return "holds blanks, which no key does", ""
 	case len(value) > 1 && strings.ContainsAny(value[:1], `"'`) && value[0] == value[len(value)-1]:
-		return "the value stands between quotes that are part of it", ""
+		return "stands between quotes that are part of it", ""
 	case hasControl(value):
-		return "the value holds a control character (a line break?)", ""
+		return "holds a control character (a line break?)", ""
 	}
 	anthropicKey := strings.HasPrefix(value, "sk-ant-")
 	switch {
 	case placeholder.MatchString(value):
-		warning = "the value looks like a placeholder for a key"
+		warning = "looks like a placeholder for a key"
 	case anthropicKey && p.Type == OpenAI:
-		warning = "the value is a key of Anthropic's, and the provider is none of theirs"
+		warning = "is a key of Anthropic's, and the provider is none of theirs"
 	case p.Type == Anthropic && strings.HasSuffix(hostOf(p.Endpoint), ".anthropic.com") && foreignKey.MatchString(value):
-		warning = "the value is another provider's key: Anthropic's begin with sk-ant-"
+		warning = "is another provider's key: Anthropic's begin with sk-ant-"
 	default:
 		warning = endOf(value, now)
 	}
@@ -71,9 +71,9 @@ func endOf(value string, now time.Time) string {
 	end := time.Unix(int64(c.Exp), 0)
 	switch left := end.Sub(now); {
 	case left <= 0:
-		return fmt.Sprintf("the token has expired on %s", end.Local().Format(time.DateTime))
+		return fmt.Sprintf("is a token that has expired on %s", end.Local().Format(time.DateTime))
 	case left < expiresSoon:
-		return fmt.Sprintf("the token expires on %s", end.Local().Format(time.DateTime))
+		return fmt.Sprintf("is a token that expires on %s", end.Local().Format(time.DateTime))
 	default:
 		return ""
 	}

@@ -215,7 +215,7 @@ func (v *validator) auth(p *Provider, at place) {
 
 // keys looks at the values that are known without asking anybody.
 func (v *validator) keys(p *Provider, at place, r SecretRef) {
-	value := r.Literal.Reveal()
+	value, from := r.Literal.Reveal(), "the value"
 	switch r.Kind {
 	case SecretPool:
 		for _, one := range r.Pool {
@@ -223,7 +223,7 @@ func (v *validator) keys(p *Provider, at place, r SecretRef) {
 		}
 		return
 	case SecretEnv:
-		value = v.getenv(r.Name)
+		value, from = v.getenv(r.Name), "the environment variable "+r.Name
 	case SecretLiteral:
 	default:
 		return
@@ -233,9 +233,9 @@ func (v *validator) keys(p *Provider, at place, r SecretRef) {
 	}
 	problem, warning := CheckKey(value, p, time.Now())
 	if problem != "" {
-		v.report(at, "%s", problem)
+		v.report(at, "%s %s", from, problem)
 	} else if warning != "" {
-		v.warn(at, "%s", warning)
+		v.warn(at, "%s %s", from, warning)
 	}
 }
 

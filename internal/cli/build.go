@@ -242,10 +242,10 @@ func (b *built) look(ctx context.Context, p config.Provider, key credential.Sour
 	judge := func(secret config.Secret) (warnings []string, err error) {
 		problem, warning := config.CheckKey(secret.Reveal(), &p, time.Now())
 		if problem != "" {
-			return nil, fmt.Errorf("apiKey, from %s: %s", p.APIKey, problem)
+			return nil, fmt.Errorf("apiKey: the value of %s %s", p.APIKey, problem)
 		}
 		if warning != "" {
-			warnings = append(warnings, fmt.Sprintf("provider %s: apiKey, from %s: %s", p.Name, p.APIKey, warning))
+			warnings = append(warnings, fmt.Sprintf("provider %s: apiKey: the value of %s %s", p.Name, p.APIKey, warning))
 		}
 		return warnings, nil
 	}

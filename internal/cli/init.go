@@ -116,8 +116,12 @@ func place(path string) (real string, exists bool, err error) {
 		return path, false, nil
 	}
 	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		if path, err = filepath.EvalSymlinks(path); err == nil {
+		link := path
+		if path, err = filepath.EvalSymlinks(link); err == nil {
 			info, err = os.Stat(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", false, hinted(fmt.Errorf("%s is a symbolic link that leads nowhere: %w", link, err), "remove it, or write another file with -config FILE")
 		}
 	}
 	if err != nil {
