@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -96,13 +97,22 @@ func (f *validateFlags) run(ctx context.Context, c *call) int {
 	if err == nil && !f.offline {
 		err = v.ask(ctx)
 	}
-	if err == nil && f.write != "" {
+	refused := v.refusedKeys()
+	if err == nil && f.write != "" && refused == nil {
 		err = v.write(f.write)
 	}
-	if err == nil && f.probe {
+	if err == nil && f.probe { // the others all the same
 		err = v.probe(ctx)
 	}
-	return v.conclude(f, err)
+	return v.conclude(f, bothFailures(refused, err))
+}
+
+// bothFailures tells of two in one line, with the first one's hint; nil is none.
+func bothFailures(a, b error) error {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	return fmt.Errorf("%w; %w", a, b)
 }
 
 // sense is the file to check, "" for the keys in the environment. The error is
@@ -184,8 +194,7 @@ func (v *validation) check(path string) (err error) {
 }
 
 // ask has the providers say which models they have, and judges the targets by
-// that. Its error is one for which a start would fail too, or a key that a
-// provider refuses.
+// that. Its error is one for which a start would fail too.
 func (v *validation) ask(ctx context.Context) error {
 	if err := v.open(ctx); err != nil {
 		return err
@@ -195,7 +204,7 @@ func (v *validation) ask(ctx context.Context) error {
 	v.targets = judge(v.doc.Config, v.asked, v.built.instances)
 	v.warnOfAnswers()
 	v.warnings = append(v.warnings, mixedTiers(v.doc.Config)...)
-	return v.refusedKeys()
+	return nil
 }
 
 // open makes the providers with their keys, as a start does.

@@ -120,6 +120,9 @@ func listFrom(ctx context.Context, i *instance) (list listing.List, err error) {
 	if i.key != nil {
 		within, cancel := context.WithTimeout(ctx, keyTime)
 		_, err := i.key.Secret(within)
+		if err != nil && errors.Is(within.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("its key did not come within %s", keyTime)
+		}
 		cancel()
 		if err != nil {
 			return list, &providers.Error{Class: providers.ClassCredential, Err: err}

@@ -65,6 +65,25 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// TestProbeBesideARefusedKey asks the others all the same.
+func TestProbeBesideARefusedKey(t *testing.T) {
+	good := upstream(t, simulator.Always(simulator.Answer{Blocks: []simulator.Block{simulator.ToolUse("report", "{}")}}))
+	bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":{"message":"invalid key"}}`, http.StatusUnauthorized)
+	}))
+	defer bad.Close()
+	yaml := "providers:\n  good: {endpoint: '" + good.URL() + "', apiKey: env.KEY}\n  bad: {endpoint: '" + bad.URL + "', apiKey: env.KEY}\n" +
+		"models: [{name: claude-opus-4-1, provider: good}, {name: claude-opus-4-1, provider: bad}]\n"
+	p, code, errw := probed(t, yaml)
+	if code != 1 || saying(p.Key) != "true" || p.Error != "" {
+		t.Errorf("exit code %d, %+v", code, p)
+	}
+	want := "anyproxy: error: provider bad refuses its key: status 401: invalid key; 1 probe of 2 failed: bad/claude-opus-4-1\nanyproxy: hint: set another apiKey"
+	if !strings.Contains(errw, want) {
+		t.Errorf("stderr %s\nwant %s", errw, want)
+	}
+}
+
 func TestProbeConverted(t *testing.T) {
 	u, err := simulator.Start(t.Context(), simulator.Options{OpenAI: &simulator.Dialect{}, Script: simulator.Always(simulator.Answer{Blocks: []simulator.Block{simulator.ToolUse("report", "{}")}})})
 	if err != nil {
