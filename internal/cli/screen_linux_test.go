@@ -80,18 +80,18 @@ func (p *onScreen) wait(text string) {
 	})
 }
 
-// show goes to a screen from wherever the dashboard is. An escape that arrives
-// together with the key behind it is another key, so both are repeated.
-func (p *onScreen) show(screen string) {
+// show presses keys, wherever the dashboard is, until they have brought a text.
+// An escape that arrives together with the key behind it is another key, so all
+// are repeated.
+func (p *onScreen) show(text string, keys ...string) {
 	p.t.Helper()
-	title := map[string]string{"1": "Providers", "2": "Providers", "3": "Requests", "4": "Events", "5": "Config", "6": "Log"}[screen]
 	before := len(ansi.Strip(p.screen.String()))
-	eventually(p.t, "the screen of "+title, func() bool {
-		for _, key := range []string{"\x1b", screen} {
+	eventually(p.t, text, func() bool {
+		for _, key := range append([]string{"\x1b"}, keys...) {
 			p.press(key)
 			time.Sleep(50 * time.Millisecond)
 		}
-		return strings.Contains(ansi.Strip(p.screen.String())[before:], title)
+		return strings.Contains(ansi.Strip(p.screen.String())[before:], text)
 	})
 }
 

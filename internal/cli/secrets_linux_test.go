@@ -122,15 +122,13 @@ models:
 
 	// Every screen, its details, what it copies and writes, and its help.
 	for _, screen := range []string{"1", "2", "3", "4", "5", "6"} {
-		p.show(screen)
+		p.show(map[string]string{"1": "Providers", "2": "Providers", "3": "Requests", "4": "Events", "5": "Config", "6": "Log"}[screen], screen)
 		for _, key := range []string{"\r", "j", "\r", "G", "d", "E", "m", "m", "?"} {
 			p.press(key)
 			time.Sleep(30 * time.Millisecond) // a person's; whether the screen has followed is seen at the end
 		}
 	}
-	p.show("2")
-	p.press("p") // a probe
-	p.wait("Probe")
+	p.show("It is sent one tiny request", "2", "p")
 	p.press("y")
 
 	// A change with secrets on both sides, applied; slips; a panic.
