@@ -201,6 +201,39 @@ func TestBedrockWithoutOneModel(t *testing.T) {
 	}
 }
 
+// What AWS says of the account is for the operator, with what to do about it. The
+// client is told neither whose account it is nor what its parts are called.
+func TestBedrockTellsEachWhatIsTheirs(t *testing.T) {
+	exportAWSKey(t)
+	const account, arn = "123456789012", "arn:aws:sts::123456789012:assumed-role/Dev/me"
+	for said, c := range map[string]struct {
+		status int
+		advice string
+	}{
+		"User: " + arn + " is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:us-west-2:" + account + ":inference-profile/x because no identity-based policy allows it": {403, "allow it in IAM"},
+		"Invocation of model ID anthropic.claude-sonnet-4-5-20250929-v1:0 with on-demand throughput isn’t supported for " + arn:                                                                     {400, "name an inference profile as the model"},
+		"You don't have access to the model with the specified model ID. Account " + account:                                                                                                        {403, "request access to it in the Bedrock console"},
+		"This model version has reached the end of its life. Account " + account:                                                                                                                    {404, "name a newer model"},
+		"The security token included in the request is expired, " + arn:                                                                                                                             {403, "renew the AWS credentials"},
+		"The security token included in the request is invalid. " + arn:                                                                                                                             {403, "check the AWS credentials"},
+		"Too many tokens per day for " + account + ", please wait before trying again.":                                                                                                             {429, "Service Quotas"},
+	} {
+		t.Run(c.advice, func(t *testing.T) {
+			a := bedrockUpstream(t, awsAccount(simulator.AWSKey{Secret: awsSecret, Token: awsToken}), simulator.Always(simulator.Answer{
+				Faults: []simulator.Fault{{Reply: simulator.Reply{Status: c.status, Message: said}}}}))
+			p := start(t, nil, "-config", tiered(t, bedrockProvider("a", a)))
+			for _, stream := range []bool{true, false} {
+				res, body := p.post(t, ask(stream))
+				if told := fmt.Sprint(res.Header, string(body)); res.StatusCode < 400 || strings.Contains(told, account) || strings.Contains(told, "arn:aws") || strings.Contains(told, "assumed-role") || strings.Contains(told, c.advice) {
+					t.Errorf("the client is told %d %s", res.StatusCode, told)
+				}
+			}
+			eventually(t, "the log to say what to do", func() bool { return strings.Contains(p.errw.String(), c.advice) })
+			p.silentAbout(t, nil, account)
+		})
+	}
+}
+
 // An SSO session that has ended is told at the start and at each request, with
 // the command that begins another. The client does not notice.
 func TestEndedSSOSession(t *testing.T) {

@@ -255,9 +255,9 @@ func (c *call) refused(err error, said string) error {
 
 // learn completes a failure of which AWS has said something.
 func (c *call) learn(e *providers.Error, said string) {
-	e.Err = errors.New(said)
+	e.Err = errors.New(said + c.advice(said, e.Status))
 	if (e.Class == providers.ClassInvalid || e.Class == providers.ClassCredential) && modelless(said) {
-		e.Class, e.Err = providers.ClassNoModel, errors.New(said+advice(said, c.model))
+		e.Class = providers.ClassNoModel
 		if e.Status == http.StatusBadRequest { // as the Messages API says it
 			e.Status, e.Body = http.StatusNotFound, errorBody(http.StatusNotFound, said)
 		}

@@ -209,9 +209,10 @@ func modelless(said string) bool {
 	return false
 }
 
-// advice is what helps against what AWS says of a model, with what leads to it;
-// "" where AWS says it itself.
-func advice(said, model string) string {
+// advice is what helps against what AWS says, with what leads to it; "" where AWS
+// says it itself.
+func (c *call) advice(said string, status int) string {
+	model := c.model
 	switch {
 	case strings.Contains(said, "on-demand throughput"):
 		return fmt.Sprintf("; name an inference profile as the model, such as us.%s or global.%[1]s", foundationID(model))
@@ -219,6 +220,22 @@ func advice(said, model string) string {
 		return fmt.Sprintf("; this region has no %s: name an inference profile that it has (aws bedrock list-inference-profiles)", model)
 	case strings.Contains(said, "access to the model"):
 		return "; request access to it in the Bedrock console"
+	case strings.Contains(said, "end of its life"):
+		return "; name a newer model"
+	case denied(said):
+		return "; allow it in IAM, with bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream on the model and its inference profile"
+	case status == http.StatusTooManyRequests && strings.Contains(said, "per day"):
+		return "; ask for a higher quota of the model in Service Quotas"
+	case status != http.StatusForbidden:
+		return ""
+	case c.session.credentials == nil:
+		return "; make a new Bedrock API key and configure that"
+	case strings.Contains(said, "expired") && c.session.login != "":
+		return "; run " + c.session.login
+	case strings.Contains(said, "expired"):
+		return "; renew the AWS credentials, which come from " + c.session.source
+	case strings.Contains(said, "security token") || strings.Contains(said, "signature"):
+		return "; check the AWS credentials, which come from " + c.session.source
 	default:
 		return ""
 	}
@@ -235,19 +252,17 @@ var (
 	// arn ends at a backslash, which in JSON escapes what ends it in a text.
 	arn           = regexp.MustCompile(`arn:aws[a-z-]*:(?:[^\s"'\\<>,;()]|\\/)+`)
 	accountNumber = regexp.MustCompile(`\b[0-9]{12}\b`)
-	// inARN is the number of an account where it stands in the name of what is
-	// the account's; the rest of the name helps who has to mend it.
-	inARN = regexp.MustCompile(`(arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:)[0-9]{12}`)
 	// hash is a signature, or the hash of a request.
 	hash = regexp.MustCompile(`\b[0-9a-fA-F]{64}\b`)
 	// canonical is where AWS quotes a request whose signature does not match.
 	canonical = regexp.MustCompile(`(?s)\s*The Canonical String for this request should have been.*`)
 )
 
-// forOperators is a message of AWS's without secrets and numbers of accounts. A
-// request that it quotes has the session token in it.
+// forOperators is a message of AWS's without secrets and numbers of accounts; the
+// rest of an ARN helps who has to mend it. A request that it quotes has the
+// session token in it.
 func forOperators(message string) string {
 	message = canonical.ReplaceAllString(message, "")
-	message = inARN.ReplaceAllString(message, "${1}"+redact.Dots)
+	message = accountNumber.ReplaceAllString(message, redact.Dots)
 	return hash.ReplaceAllString(message, redact.Dots)
 }
