@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,16 @@ type account struct {
 	cfg     config.Provider
 	tell    func(credential.Renewal) // nil = nobody asks
 	current atomic.Pointer[session]
+
+	mu      sync.Mutex
+	reading *reading // of the settings that is under way, guarded by mu; nil = none is
+}
+
+// A reading of the settings that others may wait for.
+type reading struct {
+	done chan struct{}
+	s    *session
+	err  error
 }
 
 // renewed tells of credentials that were asked for. Their id stands for them.
@@ -72,7 +83,9 @@ func (a *account) session(ctx context.Context) (*session, error) {
 	if s := a.current.Load(); s != nil {
 		return s, nil
 	}
-	s, err := a.open(ctx)
+	ctx, cancel := context.WithTimeout(ctx, credentialTime)
+	defer cancel()
+	s, err := a.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +93,32 @@ func (a *account) session(ctx context.Context) (*session, error) {
 		s = a.current.Load()
 	}
 	return s, nil
+}
+
+// read reads the settings, once for all who wait, each as long as it likes: to
+// open a file can take for ever, if it is a pipe or on a server that is gone, and
+// nothing ends that.
+func (a *account) read(ctx context.Context) (*session, error) {
+	a.mu.Lock()
+	r := a.reading
+	if r == nil {
+		r = &reading{done: make(chan struct{})}
+		a.reading = r
+		go func() {
+			r.s, r.err = a.open(context.WithoutCancel(ctx))
+			a.mu.Lock()
+			a.reading = nil
+			a.mu.Unlock()
+			close(r.done)
+		}()
+	}
+	a.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.s, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the AWS settings cannot be read in time; is one of their files a pipe, or on a server that is gone? (%w)", context.Cause(ctx))
+	}
 }
 
 // open reads the settings. It looks into the environment and files, not into
@@ -194,7 +233,7 @@ func (a *account) renew(ctx context.Context, s *session, refused aws.Credentials
 		return false
 	}
 	if a.current.Load() == s {
-		fresh, err := a.open(ctx)
+		fresh, err := a.read(ctx)
 		if err != nil {
 			return false
 		}
