@@ -17,18 +17,6 @@ import (
 	"anyproxy/metrics/ledger"
 )
 
-// theProgram builds anyproxy as it is shipped.
-func theProgram(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "anyproxy")
-	build := exec.Command("go", "build", "-o", bin, ".")
-	build.Dir = repository
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return bin
-}
-
 // TestKilledUnderLoad kills the program again and again in the middle of its
 // work. What the request log, which is a file of its own, tells of attempts must
 // stand in the ledger once, but for the last moment; the program must go on with

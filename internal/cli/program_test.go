@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -254,4 +255,16 @@ func freePort(t *testing.T) string {
 	defer l[0].Close()
 	addr := l[0].Addr().String()
 	return addr[strings.LastIndex(addr, ":")+1:]
+}
+
+// theProgram builds anyproxy as it is shipped.
+func theProgram(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "anyproxy")
+	build := exec.Command("go", "build", "-o", bin, ".")
+	build.Dir = repository
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
 }
