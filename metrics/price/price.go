@@ -53,8 +53,9 @@ var (
 	vendor = regexp.MustCompile(`^(models/|publishers/[^/]+/models/|(us|eu|apac|jp|au|ca|us-gov|global)\.)?(anthropic[./]|openai/|google/|x-ai/|xai/|deepseek/|moonshotai/)?`)
 	// arn is a Bedrock model or profile of the region's or the world's.
 	arn = regexp.MustCompile(`^arn:aws[a-z-]*:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile)/`)
-	// geography is what makes an inference profile one of a part of the world.
-	geography = regexp.MustCompile(`^(us|eu|apac|jp|au|ca|us-gov)\.anthropic\.`)
+	// geography is what makes an inference profile one of a part of the world; a
+	// model without a profile is asked in one region.
+	geography = regexp.MustCompile(`^((us|eu|apac|jp|au|ca|us-gov)\.)?anthropic\.`)
 )
 
 // normal is a model's own name.
@@ -73,9 +74,10 @@ func normal(model string) string {
 	return model
 }
 
-// regionalFactor is what a part of the world costs on Bedrock beside the whole,
-// since Claude 4.5 (platform.claude.com/docs/en/about-claude/pricing, "Third-party
-// platform pricing").
+// regionalFactor is what a part of the world, or a region, costs on Bedrock beside
+// the whole, since Claude 4.5 (platform.claude.com/docs/en/about-claude/pricing,
+// "Third-party platform pricing"; that it holds without a profile too by way of
+// github.com/pydantic/genai-prices, prices/providers/aws.yml).
 const regionalFactor = 1.1
 
 // flat are the Claude models from before parts of the world cost more.
