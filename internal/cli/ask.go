@@ -15,9 +15,14 @@ const maxAnswer = 16 << 20
 
 // askProxy reads the JSON that a proxy on this machine answers to a GET into v,
 // whatever its status.
-func askProxy(ctx context.Context, url string, v any) error {
+func askProxy(ctx context.Context, url string, v any) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	defer func() {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = errSilent
+		}
+	}()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

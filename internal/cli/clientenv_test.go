@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
@@ -106,5 +107,19 @@ func TestStatusOfSomethingElse(t *testing.T) {
 	code, _, errw := run(t, map[string]string{"PORT": port}, "status")
 	if code != exitFailed || !strings.Contains(errw, errNoAnyproxy.Error()) {
 		t.Errorf("exit code %d, %s", code, errw)
+	}
+}
+
+func TestStatusOfWhatHangs(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // connections come about, and nobody reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	code, _, errw := run(t, map[string]string{"PORT": port}, "status")
+	want := "anyproxy: error: http://127.0.0.1:" + port + ": no answer within 2s\nanyproxy: hint: look whether it hangs, and start it again\n"
+	if code != exitFailed || errw != want {
+		t.Errorf("exit code %d, %q, want %q", code, errw, want)
 	}
 }

@@ -96,6 +96,14 @@ func (c *call) misused(m *command, err error) int {
 	return exitUsage
 }
 
+// answered prints what was asked for, all of it or the call has failed.
+func (c *call) answered(text string) int {
+	if _, err := io.WriteString(c.out, text); err != nil {
+		return c.failed(err)
+	}
+	return exitDone
+}
+
 // failed complains of what went wrong.
 func (c *call) failed(err error) int {
 	complain(c.errw, err)

@@ -36,8 +36,9 @@ Usage: anyproxy completion bash|zsh|fish
 				if !ok {
 					return c.misused(&m, fmt.Errorf("%q is none of %s", c.args[0], strings.Join(shells, ", ")))
 				}
-				write(c.out, everyCommand(c))
-				return exitDone
+				var script strings.Builder
+				write(&script, everyCommand(c))
+				return c.answered(script.String())
 			}
 		},
 	}

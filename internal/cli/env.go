@@ -60,14 +60,15 @@ func printEnv(ctx context.Context, c *call, file *configFlag, shell string) int 
 	if !running {
 		fmt.Fprintln(c.errw, "anyproxy: nothing serves yet at", base)
 	}
+	var text strings.Builder
 	for _, v := range clientEnv(doc.Config, base, key, c.getenv) {
 		if shell == "fish" {
-			fmt.Fprintf(c.out, "set -gx %s %s;\n", v.name, fishQuoted(v.value))
+			fmt.Fprintf(&text, "set -gx %s %s;\n", v.name, fishQuoted(v.value))
 		} else {
-			fmt.Fprintf(c.out, "export %s=%s\n", v.name, shQuoted(v.value))
+			fmt.Fprintf(&text, "export %s=%s\n", v.name, shQuoted(v.value))
 		}
 	}
-	return exitDone
+	return c.answered(text.String())
 }
 
 // shQuoted is a word of POSIX shells: between quotes nothing has a meaning.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -118,6 +119,7 @@ func serves(ctx context.Context, url string) error {
 
 var (
 	errRefused    = errors.New("nobody listens there")
+	errSilent     = fmt.Errorf("no answer within %s", askTimeout)
 	errNoAnyproxy = errors.New("what answers there is no anyproxy")
 )
 

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"anyproxy/config"
@@ -68,17 +70,26 @@ func status(ctx context.Context, c *call, file string, asJSON bool) int {
 		}
 	}
 	if err != nil {
-		return c.failed(hinted(fmt.Errorf("%s: %w", base, err), "start one: anyproxy, or name its configuration with -config FILE"))
+		return c.failed(hinted(fmt.Errorf("%s: %w", base, err), hintOfSilence(err)))
 	}
+	var report strings.Builder
 	if asJSON {
-		_, _ = c.out.Write(append(bytes.TrimSpace(raw), '\n')) // whoever reads may have left
+		report.Write(append(bytes.TrimSpace(raw), '\n'))
 	} else {
-		printHealth(logging.Clean(c.out), base, &h, providerOrder(doc.Config, &h))
+		printHealth(logging.Clean(&report), base, &h, providerOrder(doc.Config, &h))
 	}
-	if h.Healthy == 0 {
-		return exitFailed
+	if code := c.answered(report.String()); code != exitDone || h.Healthy > 0 {
+		return code
 	}
-	return exitDone
+	return exitFailed
+}
+
+// hintOfSilence is what to do where no proxy answers.
+func hintOfSilence(err error) string {
+	if errors.Is(err, errSilent) {
+		return "look whether it hangs, and start it again"
+	}
+	return "start one: anyproxy, or name its configuration with -config FILE"
 }
 
 // providerOrder is that of the configuration; what the proxy has besides comes

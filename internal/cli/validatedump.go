@@ -41,7 +41,9 @@ func (v *validation) dump(ctx context.Context, names []string) int {
 	var failed []string
 	for _, a := range pollAll(ctx, v.instances, list, newProgress(v.errw.raw)) {
 		for _, payload := range a.list.Payloads {
-			_, _ = io.WriteString(out, strings.TrimRight(string(payload), "\r\n")+"\n") // whoever reads may have left
+			if _, err := io.WriteString(out, strings.TrimRight(string(payload), "\r\n")+"\n"); err != nil {
+				return v.failed(err)
+			}
 		}
 		if len(a.list.Payloads) == 0 {
 			failed = append(failed, fmt.Sprintf("provider %s: %s", a.provider.Name, a.Error))
