@@ -105,6 +105,32 @@ func TestEveryByteEverywhere(t *testing.T) {
 	}
 }
 
+// TestKeysInARunOfManyPieces puts a key at each place around the end of a piece.
+func TestKeysInARunOfManyPieces(t *testing.T) {
+	for _, key := range []string{".sk-ant-api03-abcdefghij", "/AKIAIOSFODNN7EXAMPLE."} {
+		for before := piece - 40; before < piece+40; before++ {
+			checkKeys(t, []byte(strings.Repeat("x", before)+key))
+			checkKeys(t, []byte("Bearer "+strings.Repeat("x", before)+key+strings.Repeat(".", 2*piece)+key))
+		}
+	}
+}
+
+// TestManyKeysInOneRun would not end in an hour if the rest of the run were
+// looked at for each of its keys.
+func TestManyKeysInOneRun(t *testing.T) {
+	const n = 200_000
+	for _, tt := range []struct{ unit, want string }{
+		{"sk-ant-0123456789.", Dots + "."},
+		{"AKIAIOSFODNN7EXAMPLE/", Dots + "/"},
+		{"sk-a_", "sk-a_"},
+		{"AKIA", "AKIA"},
+	} {
+		if got := New().String(strings.Repeat(tt.unit, n)); got != strings.Repeat(tt.want, n) {
+			t.Errorf("%s became %.60q", tt.unit, got)
+		}
+	}
+}
+
 func FuzzScans(f *testing.F) {
 	for _, s := range scanned {
 		f.Add(strings.Repeat(" ", 40)+s+s, s)

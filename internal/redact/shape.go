@@ -54,23 +54,37 @@ func nextKeyBy(b []byte, at int, vectors bool) (start, end int) {
 			from = gap + 1
 			continue
 		}
-		end := from + minRun
-		for end < len(b) && tokenChar[b[end]] {
-			end++
+		if bearer(b[:from]) {
+			if end := runEnd(b, from+minRun, len(b)); mixed(b[from:end]) {
+				return from, end
+			}
 		}
+		end := runEnd(b, from+minRun, from+piece)
 		if s, e := keyIn(b, from, end); s >= 0 {
 			return s, e
 		}
-		from = end + 1
+		if from = end + 1; end < len(b) && tokenChar[b[end]] {
+			from = end - 2 // the run goes on, and a key's third character is looked for
+		}
 	}
 	return -1, -1
 }
 
-// keyIn looks for the first key in the run b[from:end].
-func keyIn(b []byte, from, end int) (int, int) {
-	if bearer(b[:from]) && mixed(b[from:end]) {
-		return from, end
+// piece is how much of a run is looked at together: whoever finds a key begins
+// again behind it, and a run can be all of a large body, full of keys.
+const piece = 256
+
+// runEnd is where the run that has come to end is at its end, at most limit.
+func runEnd(b []byte, end, limit int) int {
+	for limit = min(limit, len(b)); end < limit && tokenChar[b[end]]; {
+		end++
 	}
+	return end
+}
+
+// keyIn looks for the first key whose third character is in the piece b[from:end]
+// of a run. The key may go on behind it.
+func keyIn(b []byte, from, end int) (int, int) {
 	s, e := keyAround(b, from, end, 's', '-', skKey)
 	if as, ae := keyAround(b, from, end, 'A', 'I', awsAccessID); as >= 0 && (s < 0 || as < s) {
 		return as, ae
@@ -78,19 +92,20 @@ func keyIn(b []byte, from, end int) (int, int) {
 	return s, e
 }
 
-// keyAround looks in the run b[from:end] for the first key with these two for its
-// first and third characters; the third is the rarer one. length gives the length
-// of the key that its argument opens with, or 0.
+// keyAround looks in the piece b[from:end] for the first key with these two for
+// its first and third characters; the third is the rarer one. length gives the
+// length of the key that its argument opens with, or 0: it is asked only where a
+// key can begin, so that of two things like keys no byte is looked at for both.
 func keyAround(b []byte, from, end int, first, third byte, length func([]byte) int) (int, int) {
 	for i := from + 2; i < end; i++ {
 		next := bytes.IndexByte(b[i:end], third)
 		if next < 0 {
 			break
 		}
-		if i += next; b[i-2] != first {
+		if i += next; b[i-2] != first || !opens(b, i-2) {
 			continue
 		}
-		if n := length(b[i-2 : end]); n > 0 && opens(b, i-2) {
+		if n := length(b[i-2:]); n > 0 {
 			return i - 2, i - 2 + n
 		}
 	}
