@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"anyproxy/config"
 )
@@ -95,5 +96,64 @@ func newServer(h http.Handler) *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		// Else "OPTIONS *" is answered without a look at its Host.
 		DisableGeneralOptionsHandler: true,
+	}
+}
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 120 * time.Second
+	maxHeaderBytes    = 64 << 10
+)
+
+// address is where to serve, and what says so.
+func (p *program) address() (addr, from string) {
+	if p.flags.listen != "" {
+		return p.flags.listen, p.flags.listenFrom
+	}
+	return p.doc.Config.Listen, "listen"
+}
+
+// scheme is that of the listeners.
+func (p *program) scheme() string {
+	if p.plain {
+		return "http://"
+	}
+	return "https://"
+}
+
+// secure has the listeners speak https where that is configured. Simulated
+// clients speak plain http, and so does the one program that a proxy was started
+// for.
+func (p *program) secure() error {
+	if p.plain = p.world != nil || p.plain || !p.doc.Config.TLS.On(); p.plain {
+		return nil
+	}
+	c, err := loadCertificate(p.doc.Config.TLS, p.logger)
+	if err == nil {
+		p.listen = c.secured(p.listen)
+	}
+	return err
+}
+
+// fits refuses a configuration that must not be served on the listeners that
+// are open.
+func (p *program) fits(c *config.Config) error {
+	addr, from := p.address()
+	for _, provider := range c.Providers {
+		if ownListener(provider.Endpoint, p.listen) {
+			return hinted(fmt.Errorf("provider %s: its endpoint is where anyproxy itself listens (%s): %s", provider.Name, from, provider.Endpoint),
+				"set the provider's own address, or listen elsewhere")
+		}
+	}
+	if !isLoopback(p.listen[0]) && len(c.APIKeys) == 0 {
+		return hinted(fmt.Errorf("%s: %s can be reached from other machines, and no client key is configured", from, addr),
+			"set apiKeys, or listen on 127.0.0.1")
+	}
+	return nil
+}
+
+func (p *program) closeListeners() {
+	for _, l := range p.listen {
+		_ = l.Close()
 	}
 }
