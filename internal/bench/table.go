@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -25,15 +26,15 @@ type report struct {
 	targets []*target
 }
 
-// wrong counts the answers that anyproxy lost or changed. The bare ReverseProxy
-// loses some by itself (golang/go#40747): those are told, but not counted.
-func (r *report) wrong() (n int64) {
+// wrongly is an error when anyproxy lost or changed answers. The bare ReverseProxy
+// loses some by itself (golang/go#40747): those are told, but are none.
+func (r *report) wrongly() (err error) {
 	for _, t := range r.targets {
 		if t.name != bare || r.base != "" {
-			n += t.wrong.Load()
+			err = errors.Join(err, t.wrongly())
 		}
 	}
-	return n
+	return err
 }
 
 func (r *report) print(out io.Writer) {
@@ -50,10 +51,23 @@ func (r *report) print(out io.Writer) {
 		other = "the other anyproxy, called bare here"
 	}
 	fmt.Fprintf(out, "\nMedians of %d rounds. A figure with × is a ratio to %s, or of with ÷ without, in the same round.\n", r.rounds, other)
+	fmt.Fprintln(out, r.built())
 	if r.quick {
 		fmt.Fprintln(out, "This was a smoke test: its times and its memory say nothing.")
 	}
 	r.printAnswers(out)
+}
+
+// built says how the programs were.
+func (r *report) built() string {
+	switch {
+	case r.cpuprofile != "" || r.memprofile != "":
+		return "anyproxy was part of this program, for the profiler, and not built as a release is."
+	case r.pgo:
+		return "anyproxy was built as a release is, with -pgo=" + profileFile + "; the bare ReverseProxy without a profile, as programs usually are."
+	default:
+		return "anyproxy was built without a profile, unlike a release; the bare ReverseProxy too."
+	}
 }
 
 // row writes one row's cells.
