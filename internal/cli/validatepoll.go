@@ -104,7 +104,7 @@ func poll(ctx context.Context, p *config.Provider, instances []*instance) *polle
 			continue
 		}
 		a.list.Payloads = append(a.list.Payloads, list.Payloads...)
-		if a.State, a.Error = judgeFailure(err); len(instances) > 1 {
+		if a.State, a.Error = judgeFailure(err, listTime); len(instances) > 1 {
 			a.failed = append(a.failed, fmt.Sprintf("key %d, from %s: %s", n+1, i.config.APIKey, a.Error))
 		}
 	}
@@ -133,8 +133,8 @@ func listFrom(ctx context.Context, i *instance) (list listing.List, err error) {
 	return i.impl.(lister).Models(within)
 }
 
-// judgeFailure says what the failure to get a list means.
-func judgeFailure(err error) (listState, string) {
+// judgeFailure says what the failure of a request means that had so much time.
+func judgeFailure(err error, limit time.Duration) (listState, string) {
 	var e *providers.Error
 	if !errors.As(err, &e) { // the answer is no list, or there is none to ask for
 		return listNone, shown(err.Error())
@@ -156,7 +156,7 @@ func judgeFailure(err error) (listState, string) {
 	case e.Class == providers.ClassCredential:
 		return listForbidden, text
 	case e.Class == providers.ClassTimeout && e.Status == 0:
-		return listUnreachable, fmt.Sprintf("no answer within %s", listTime)
+		return listUnreachable, fmt.Sprintf("no answer within %s", limit)
 	}
 	return listUnreachable, text
 }

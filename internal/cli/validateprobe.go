@@ -271,7 +271,7 @@ func (p *probe) judge(err error) {
 		return
 	}
 	p.Stream, p.Tools = nil, nil
-	_, p.Error = judgeFailure(err)
+	_, p.Error = judgeFailure(err, probeTime)
 	var e *providers.Error
 	if !errors.As(err, &e) {
 		return

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"anyproxy/internal/simulator"
+	"anyproxy/providers"
 )
 
 // probed is what -probe tells of the first target, and the exit code.
@@ -126,5 +128,15 @@ func TestProbeAsksForTheCheapestThatFits(t *testing.T) {
 		if p.Model != want || (p.Skipped != "") != (want == "") {
 			t.Errorf("%s: %+v, want %q", alias, p, want)
 		}
+	}
+}
+
+// TestProbeWithoutAnEnd tells how long it has waited, which is not how long lists
+// are waited for.
+func TestProbeWithoutAnEnd(t *testing.T) {
+	p := probe{}
+	p.judge(&providers.Error{Class: providers.ClassTimeout, Err: context.DeadlineExceeded})
+	if want := "no answer within 1m0s"; p.Error != want {
+		t.Errorf("got %q, want %q", p.Error, want)
 	}
 }
