@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 )
@@ -14,6 +15,10 @@ import (
 // probeEvery, and the bound of what waits for an acknowledgement is as long as
 // these probes take (blog.cloudflare.com/when-tcp-sockets-refuse-to-die, and
 // gRPC's proposal A18, whose 20 s would end streams that a short outage spares).
+//
+// That bound also ends a connection whose other end is alive and reads nothing, such
+// as a server that does one request at a time (tcp_timer.c, tcp_probe_timer). On
+// this machine, where those are and no network can fail, it is not set.
 const (
 	lifeless   = 30 * time.Second
 	probeAfter = 15 * time.Second
@@ -26,7 +31,10 @@ func newDialer(limit time.Duration) *net.Dialer {
 		Timeout: limit,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: probeAfter, Interval: probeEvery,
 			Count: int((lifeless - probeAfter) / probeEvery)},
-		Control: func(_, _ string, c syscall.RawConn) error {
+		Control: func(_, address string, c syscall.RawConn) error {
+			if to, err := netip.ParseAddrPort(address); err == nil && to.Addr().Unmap().IsLoopback() {
+				return nil
+			}
 			return c.Control(func(fd uintptr) { boundUnacknowledged(fd, lifeless) })
 		},
 	}
