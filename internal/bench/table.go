@@ -60,14 +60,17 @@ func (r *report) print(out io.Writer) {
 
 // built says how the programs were.
 func (r *report) built() string {
+	ours, other := "without a profile, unlike a release", "the bare ReverseProxy without a profile, as programs usually are"
 	switch {
 	case r.cpuprofile != "" || r.memprofile != "":
-		return "anyproxy was part of this program, for the profiler, and not built as a release is."
+		ours = "into this program for the profiler, unlike a release"
 	case r.pgo:
-		return "anyproxy was built as a release is, with -pgo=" + profileFile + "; the bare ReverseProxy without a profile, as programs usually are."
-	default:
-		return "anyproxy was built without a profile, unlike a release; the bare ReverseProxy too."
+		ours = "as a release is, with -pgo=" + profileFile
 	}
+	if r.base != "" {
+		other = "the other one is " + r.base
+	}
+	return "anyproxy was built " + ours + "; " + other + "."
 }
 
 // row writes one row's cells.
