@@ -90,6 +90,14 @@ func TestProfileOfReleases(t *testing.T) {
 	t.Logf("%d calls; of the weight of our own functions %.1f %% is there", len(found), 100*float64(there)/float64(ours))
 }
 
+// Release builds, and what this program builds like them, take the same file.
+func TestReleasesUseTheProfile(t *testing.T) {
+	config, err := os.ReadFile(filepath.Join(root, ".goreleaser.yaml"))
+	if err != nil || !bytes.Contains(config, []byte("-pgo="+profileFile+"]")) {
+		t.Errorf(".goreleaser.yaml: no -pgo=%s, %v", profileFile, err)
+	}
+}
+
 func TestCallsSurviveAProfile(t *testing.T) {
 	want := calls{
 		{"anyproxy/a.F", "anyproxy/a.(*T).G", 3}: 700,
