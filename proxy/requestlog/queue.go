@@ -76,7 +76,11 @@ func (q *queue) release(size int64) {
 	q.mu.Lock()
 	q.lines--
 	q.bytes -= size
+	last := q.closed && q.lines == 0
 	q.mu.Unlock()
+	if last { // the writer may be waiting for it
+		q.signal()
+	}
 }
 
 func (q *queue) close() {
