@@ -52,7 +52,7 @@ func TestClientKeys(t *testing.T) {
 	if got.status != 200 {
 		t.Errorf("the limited key's own model: %d %s", got.status, got.body)
 	}
-	if rec := p.proxy.Snapshot(0).Requests[0]; rec.Key != "ci" {
+	if rec := p.snapshot(t).Requests[0]; rec.Key != "ci" {
 		t.Errorf("recorded under the key %q", rec.Key)
 	}
 	for _, u := range a.requests() {

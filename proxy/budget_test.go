@@ -94,7 +94,7 @@ func TestBudgetsEndAtLocalMidnight(t *testing.T) {
 				refused(tt.left)
 				clock.advance(tt.left - 1500*time.Millisecond)
 				refused(1500 * time.Millisecond)
-				if s := p.proxy.Snapshot(0); s.Spend.ResetsAt.Sub(s.At) != 1500*time.Millisecond {
+				if s := p.snapshot(t); s.Spend.ResetsAt.Sub(s.At) != 1500*time.Millisecond {
 					t.Errorf("the screen counts down %v", s.Spend.ResetsAt.Sub(s.At))
 				}
 				clock.advance(1500 * time.Millisecond)
@@ -195,7 +195,7 @@ func TestABudgetEndsNothingThatRuns(t *testing.T) {
 	if running.StatusCode != 200 || !strings.Contains(last, "message_stop") {
 		t.Errorf("what ran: %d, ends with %q", running.StatusCode, last)
 	}
-	if s := p.proxy.Snapshot(0); math.Abs(s.Spend.Today-5.4) > 1e-9 {
+	if s := p.snapshot(t); math.Abs(s.Spend.Today-5.4) > 1e-9 {
 		t.Errorf("spent $%v, want what both have cost, $5.40", s.Spend.Today)
 	}
 }
@@ -256,7 +256,7 @@ func TestUnknownPricesCountAgainstNothing(t *testing.T) {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 	}
-	if s := p.proxy.Snapshot(0); s.Spend.Today != 0 || s.Spend.Unpriced != 2 {
+	if s := p.snapshot(t); s.Spend.Today != 0 || s.Spend.Unpriced != 2 {
 		t.Errorf("%+v", s.Spend)
 	}
 }

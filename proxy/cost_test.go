@@ -37,7 +37,7 @@ models:
 			if got := p.ask(t); got.status != tt.status {
 				t.Fatalf("%d %s", got.status, got.body)
 			}
-			s := p.proxy.Snapshot(0)
+			s := p.snapshot(t)
 			r := s.Requests[0]
 			sum := 0.0
 			for i, a := range r.Decision.Attempts {
@@ -53,7 +53,7 @@ models:
 	t.Run("in the middle", func(t *testing.T) {
 		p := newHarness(t, prices, map[string]*upstream{"a": newUpstream(t, cut(sseText[:5]...)), "b": newUpstream(t, healthy)})
 		p.ask(t)
-		s := p.proxy.Snapshot(0)
+		s := p.snapshot(t)
 		r := s.Requests[0]
 		// The output is counted from the bytes of the text.
 		if want := prompt + float64(r.Tokens.Output)/10; r.Phase != metrics.PhaseFailed || !r.Tokens.Estimated || r.Tokens.Output < 2 ||
@@ -86,7 +86,7 @@ models:
 	// output $2 and $10. A subscription counts as a twentieth of the dearest.
 	want := map[string]float64{"a claude-haiku-4-5": 1, "b claude-opus-4-5": 0.04, "c of-unknown-price": 1,
 		"d claude-opus-4-5": 1, "b claude-haiku-4-5": 0.0025}
-	for _, c := range p.proxy.Snapshot(0).Requests[0].Decision.Candidates {
+	for _, c := range p.snapshot(t).Requests[0].Decision.Candidates {
 		name := c.Provider + " " + c.Model
 		if math.Abs(c.Factors.Price-want[name]) > 1e-9 {
 			t.Errorf("the price of %s weighs %v, want %v", name, c.Factors.Price, want[name])

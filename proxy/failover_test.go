@@ -60,7 +60,7 @@ func TestFailureBeforeContentIsHealedUnseen(t *testing.T) {
 					t.Errorf("%s = %q, want %q", header, v, want)
 				}
 			}
-			s := p.proxy.Snapshot(0)
+			s := p.snapshot(t)
 			if s.OK != 1 || s.Saved != 1 || s.Failed != 0 || s.Providers[0].Failed != 1 || s.Providers[1].OK != 1 {
 				t.Errorf("counted: %+v", s)
 			}
@@ -122,7 +122,7 @@ func TestNonStreamBreakIsHealed(t *testing.T) {
 	if got.status != 200 || got.body != plainAnswer || got.header.Get("X-Anyproxy-Attempts") != "2" {
 		t.Fatalf("got %+v", got)
 	}
-	if rec := p.proxy.Snapshot(0).Requests[0]; rec.Tokens.Output != 3 || rec.Tokens.Input != 12 || rec.Stream {
+	if rec := p.snapshot(t).Requests[0]; rec.Tokens.Output != 3 || rec.Tokens.Input != 12 || rec.Stream {
 		t.Errorf("record: %+v", rec)
 	}
 }
@@ -164,7 +164,7 @@ func TestFailureAfterContentIsOneErrorEvent(t *testing.T) {
 			if len(b.requests()) != 0 {
 				t.Error("a second provider was asked after content")
 			}
-			s := p.proxy.Snapshot(0)
+			s := p.snapshot(t)
 			if s.Failed != 1 || s.OK != 0 || s.Requests[0].Error == "" || s.Providers[0].Failed != 1 {
 				t.Errorf("counted: ok %d failed %d %+v", s.OK, s.Failed, s.Requests[0])
 			}
@@ -185,7 +185,7 @@ func TestClientsFaultIsReturnedAsItIs(t *testing.T) {
 				t.Errorf("%d: headers %v", code, got.header)
 			}
 		}
-		if len(b.requests()) != 0 || p.proxy.Snapshot(0).Providers[0].Failed != 0 {
+		if len(b.requests()) != 0 || p.snapshot(t).Providers[0].Failed != 0 {
 			t.Errorf("%d: held against the provider", code)
 		}
 	}
@@ -224,7 +224,7 @@ func TestExhausted(t *testing.T) {
 			if retry := got.header.Get("Retry-After"); c.retry != "" && retry != c.retry {
 				t.Errorf("Retry-After %q, want %q", retry, c.retry)
 			}
-			if s := p.proxy.Snapshot(0); s.Failed != 1 || s.Requests[0].Status != c.status {
+			if s := p.snapshot(t); s.Failed != 1 || s.Requests[0].Status != c.status {
 				t.Errorf("recorded: %+v", s.Requests[0])
 			}
 		})
@@ -254,7 +254,7 @@ func TestCoolingProviderIsNotAsked(t *testing.T) {
 	if n := len(a.requests()); n != 1 {
 		t.Errorf("the cooling provider was asked %d times, want once", n)
 	}
-	s := p.proxy.Snapshot(0)
+	s := p.snapshot(t)
 	if s.Providers[0].State != metrics.StateCooling || time.Until(s.Providers[0].RetryAt) < 55*time.Second {
 		t.Errorf("state %s until %v", s.Providers[0].State, s.Providers[0].RetryAt)
 	}
@@ -284,7 +284,7 @@ func TestAllCoolingStillAsks(t *testing.T) {
 	if got := p.ask(t); got.status != 200 || got.body != whole {
 		t.Fatalf("with everything cooling nobody was asked: %+v", got)
 	}
-	if s := p.proxy.Snapshot(0); s.Providers[0].State != metrics.StateReady {
+	if s := p.snapshot(t); s.Providers[0].State != metrics.StateReady {
 		t.Errorf("after an answer the provider is %s", s.Providers[0].State)
 	}
 }
@@ -311,10 +311,7 @@ func TestClientThatLeavesCancelsTheUpstream(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the upstream's request goes on")
 	}
-	for deadline := time.Now().Add(10 * time.Second); p.proxy.Snapshot(0).InFlight > 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
-	s := p.proxy.Snapshot(0)
+	s := p.snapshot(t)
 	if s.Canceled != 1 || s.Failed != 0 || s.Providers[0].Failed != 0 || s.Requests[0].Phase != metrics.PhaseCanceled {
 		t.Errorf("counted: %+v", s)
 	}
@@ -367,7 +364,7 @@ func TestCountTokensIsForwardedAndNotCounted(t *testing.T) {
 	if u := b.requests()[0].URL; u.Path != "/v1/messages/count_tokens" || u.RawQuery != "beta=true" {
 		t.Errorf("asked %s", u)
 	}
-	if s := p.proxy.Snapshot(0); s.OK != 0 || len(s.Requests) != 0 {
+	if s := p.snapshot(t); s.OK != 0 || len(s.Requests) != 0 {
 		t.Errorf("counted as a model request: %+v", s)
 	}
 }
@@ -402,7 +399,7 @@ func TestErrorsOfOtherShapesReachTheClient(t *testing.T) {
 	})
 	p := newHarness(t, two, map[string]*upstream{"a": a, "b": newUpstream(t, healthy)})
 	p.ask(t)
-	why := p.proxy.Snapshot(0).Requests[0].Decision.Attempts[0].Reason
+	why := p.snapshot(t).Requests[0].Decision.Attempts[0].Reason
 	if !strings.Contains(why, "is asleep") || strings.Contains(why, "upstream-secret") || strings.ContainsRune(why, 0x1b) {
 		t.Errorf("the operator is told %q", why)
 	}

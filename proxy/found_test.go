@@ -24,7 +24,7 @@ func TestCountTokensEndsNoPause(t *testing.T) {
 	p := newHarness(t, two, map[string]*upstream{"a": a, "b": b})
 	p.ask(t)
 	p.do(t, "POST", "/v1/messages/count_tokens", plainRequest)
-	for _, v := range p.proxy.Snapshot(0).Providers {
+	for _, v := range p.snapshot(t).Providers {
 		if v.State == metrics.StateReady {
 			t.Errorf("%s is ready within its Retry-After of 50 s: a count_tokens has closed it", v.Name)
 		}
@@ -39,7 +39,7 @@ func TestLookingUpModelsKeepsNothing(t *testing.T) {
 		p.do(t, "GET", fmt.Sprintf("/v1/models/claude-%d-%s", i, strings.Repeat("x", 20000)), "")
 	}
 	n, size := 0, 0
-	for _, v := range p.proxy.Snapshot(0).Providers {
+	for _, v := range p.snapshot(t).Providers {
 		for _, tv := range v.Targets {
 			n++
 			size += len(tv.Model)
@@ -58,7 +58,7 @@ func TestRefusedKeyIsToldOnceAMinute(t *testing.T) {
 		p.do(t, "POST", "/v1/messages", plainRequest)
 	}
 	n := 0
-	for _, k := range kinds(p.proxy.Snapshot(0)) {
+	for _, k := range kinds(p.snapshot(t)) {
 		if k == metrics.EventCredential {
 			n++
 		}
@@ -78,7 +78,7 @@ func TestOwnDeadlineIsNobodysFault(t *testing.T) {
 	a, b := newUpstream(t, slow), newUpstream(t, hang)
 	p := newHarness(t, two+"routing: {deadline: 1s}\n", map[string]*upstream{"a": a, "b": b})
 	p.ask(t)
-	for _, v := range p.proxy.Snapshot(0).Providers {
+	for _, v := range p.snapshot(t).Providers {
 		if v.Name == "b" && v.State != metrics.StateReady {
 			t.Errorf("b had 100 ms of the request's second, and is %s", v.State)
 		}

@@ -71,6 +71,18 @@ type harness struct {
 	logs  *bytes.Buffer
 }
 
+// snapshot waits until what was answered is recorded as well: the client has its
+// answer first.
+func (h *harness) snapshot(t testing.TB) metrics.Snapshot {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); h.proxy.Serving() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("requests are still being served")
+		}
+	}
+	return h.proxy.Snapshot(0)
+}
+
 // newHarness serves a configuration in which NAME_URL stands for the upstream's
 // address and KEY_… for a key.
 func newHarness(t testing.TB, yaml string, ups map[string]*upstream) *harness {

@@ -147,7 +147,7 @@ func TestBadRequestsAreRefusedBeforeAnyUpstream(t *testing.T) {
 	if n := len(a.requests()); n != 0 {
 		t.Errorf("an upstream was asked %d times", n)
 	}
-	if s := p.proxy.Snapshot(0); s.Providers[0].Failed != 0 {
+	if s := p.snapshot(t); s.Providers[0].Failed != 0 {
 		t.Error("held against the provider")
 	}
 }

@@ -30,7 +30,7 @@ func TestAHeldProviderIsLeftOut(t *testing.T) {
 		t.Errorf("%q answers, want b", got.header.Get("X-Anyproxy-Provider"))
 	}
 	skipped := ""
-	for _, c := range p.proxy.Snapshot(0).Requests[0].Decision.Candidates {
+	for _, c := range p.snapshot(t).Requests[0].Decision.Candidates {
 		if c.Provider == "a" {
 			skipped = c.Skipped
 		}
@@ -57,7 +57,7 @@ func TestAHeldProviderIsLeftOut(t *testing.T) {
 		t.Error("an unknown provider is no error")
 	}
 	told := 0
-	for _, e := range p.proxy.Snapshot(0).Events {
+	for _, e := range p.snapshot(t).Events {
 		if e.Kind == metrics.EventOperator {
 			told++
 		}
@@ -128,7 +128,7 @@ func TestProbe(t *testing.T) {
 		last.Header.Get("X-Api-Key") != "upstream-secret" || last.Header.Get("Anthropic-Version") == "" {
 		t.Errorf("sent %s with %v", last.body, last.Header)
 	}
-	if n := len(p.proxy.Snapshot(0).Requests); n != 1 {
+	if n := len(p.snapshot(t).Requests); n != 1 {
 		t.Errorf("%d requests in the list, want the client's one", n)
 	}
 	if _, err := p.proxy.Probe(t.Context(), "nobody"); err == nil {
@@ -157,7 +157,7 @@ models: [{alias: "claude-*", provider: a, price: {input: 100000, output: 1000000
 	p.ask(t)
 	p.ask(t)
 	const each = 1.2 + 0.05 + 27
-	s := p.proxy.Snapshot(0)
+	s := p.snapshot(t)
 	if s.Spend == nil || s.Providers[0].DailyBudget != 50 {
 		t.Fatalf("spend %+v, provider %+v", s.Spend, s.Providers[0])
 	}
@@ -201,7 +201,7 @@ providers: {a: {endpoint: "a_URL", `+tt.provider+`}}
 models: [{alias: "claude-*", name: `+tt.model+`, provider: a}]
 `, map[string]*upstream{"a": newUpstream(t, healthy)})
 			p.ask(t, tt.header...)
-			s := p.proxy.Snapshot(0)
+			s := p.snapshot(t)
 			r := s.Requests[0]
 			costs := !tt.included && !tt.unpriced
 			if r.Included != tt.included || r.Unpriced != tt.unpriced || (r.Cost > 0) != costs || r.Decision.Attempts[0].Cost != r.Cost {

@@ -62,7 +62,7 @@ func TestBytesPassUnchangedHoweverTheyCome(t *testing.T) {
 			if got := p.ask(t); got.body != odd || got.err != nil {
 				t.Errorf("got %q, %v", got.body, got.err)
 			}
-			rec := p.proxy.Snapshot(0).Requests[0]
+			rec := p.snapshot(t).Requests[0]
 			if rec.Tokens.Input != 12 || rec.Tokens.CacheRead != 5 || rec.Tokens.Output != 27 || rec.Tokens.Estimated {
 				t.Errorf("tokens %+v", rec.Tokens)
 			}
@@ -93,7 +93,7 @@ func TestHeadersOfTheAnswer(t *testing.T) {
 			t.Errorf("%s = %q, want %q", header, v, want)
 		}
 	}
-	if id := got.header.Get("X-Anyproxy-Request-Id"); !strings.HasPrefix(id, "req_") || id != p.proxy.Snapshot(0).Requests[0].ID {
+	if id := got.header.Get("X-Anyproxy-Request-Id"); !strings.HasPrefix(id, "req_") || id != p.snapshot(t).Requests[0].ID {
 		t.Errorf("request id %q", id)
 	}
 }
@@ -218,7 +218,7 @@ func TestWhatComesFastIsCountedWhole(t *testing.T) {
 	p := newHarness(t, one, map[string]*upstream{"a": newUpstream(t, cut(events...))})
 	p.ask(t)
 	const bytesPerToken = 4 // before anything is known of the model
-	rec := p.proxy.Snapshot(0).Requests[0]
+	rec := p.snapshot(t).Requests[0]
 	if want := int64(deltas * len(text) / bytesPerToken); rec.Tokens.Output != want || !rec.Tokens.Estimated {
 		t.Errorf("tokens %+v, want %d", rec.Tokens, want)
 	}

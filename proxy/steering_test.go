@@ -61,7 +61,7 @@ func TestTheSameProviderIsAskedAgain(t *testing.T) {
 				t.Errorf("%d by %s in %s attempts", got.status, got.header.Get("X-Anyproxy-Provider"), got.header.Get("X-Anyproxy-Attempts"))
 			}
 			repeats := 0
-			for _, k := range kinds(p.proxy.Snapshot(0)) {
+			for _, k := range kinds(p.snapshot(t)) {
 				if k == metrics.EventRetry {
 					repeats++
 				}
@@ -169,7 +169,7 @@ func TestTargetsThatLackSomething(t *testing.T) {
 			if got.status != 200 || got.header.Get("X-Anyproxy-Provider") != c.by {
 				t.Fatalf("%d by %s, want %s; route %s", got.status, got.header.Get("X-Anyproxy-Provider"), c.by, got.header.Get("X-Anyproxy-Route"))
 			}
-			for _, d := range p.proxy.Snapshot(0).Requests[0].Decision.Candidates {
+			for _, d := range p.snapshot(t).Requests[0].Decision.Candidates {
 				if d.Provider == "a" && d.Skipped != c.skipped {
 					t.Errorf("a was skipped for %q, want %q", d.Skipped, c.skipped)
 				}
@@ -200,7 +200,7 @@ func TestRateLimitHeadersSteer(t *testing.T) {
 	})
 	p := newHarness(t, two, map[string]*upstream{"a": a, "b": newUpstream(t, healthy)})
 	p.ask(t)
-	s := p.proxy.Snapshot(0)
+	s := p.snapshot(t)
 	if got := s.Requests[0].Decision.Candidates[0].Factors.Limit; got != 1 {
 		t.Errorf("before anything is known the limit weighs %v", got)
 	}
@@ -208,7 +208,7 @@ func TestRateLimitHeadersSteer(t *testing.T) {
 		t.Errorf("headroom %v and %v", s.Providers[0].Headroom, s.Providers[1].Headroom)
 	}
 	p.ask(t)
-	if c := p.proxy.Snapshot(0).Requests[0].Decision.Candidates[0]; c.Provider != "a" || c.Factors.Limit != 0.05 || c.W > 0.05 {
+	if c := p.snapshot(t).Requests[0].Decision.Candidates[0]; c.Provider != "a" || c.Factors.Limit != 0.05 || c.W > 0.05 {
 		t.Errorf("with nothing left: %+v", c)
 	}
 }
@@ -219,7 +219,7 @@ func TestDecisionIsTold(t *testing.T) {
 	a, b := newUpstream(t, status(529)), newUpstream(t, healthy)
 	p := newHarness(t, two, map[string]*upstream{"a": a, "b": b})
 	got := p.ask(t, "X-Claude-Code-Session-Id", "s")
-	d := p.proxy.Snapshot(0).Requests[0].Decision
+	d := p.snapshot(t).Requests[0].Decision
 	if d.Session.Kind != metrics.BindingNew || len(d.Candidates) != 2 || len(d.Attempts) != 2 {
 		t.Fatalf("%+v", d)
 	}
@@ -236,12 +236,12 @@ func TestDecisionIsTold(t *testing.T) {
 		t.Errorf("session %q, tried %q", got.header.Get("X-Anyproxy-Session"), got.header.Get("X-Anyproxy-Tried"))
 	}
 	again := p.ask(t, "X-Claude-Code-Session-Id", "s")
-	if d := p.proxy.Snapshot(0).Requests[0].Decision; d.Session.Kind != metrics.BindingKept || d.Session.Provider != "b" ||
+	if d := p.snapshot(t).Requests[0].Decision; d.Session.Kind != metrics.BindingKept || d.Session.Provider != "b" ||
 		again.header.Get("X-Anyproxy-Session") != "kept" || !strings.Contains(again.header.Get("X-Anyproxy-Route"), "a t1 w=0 cooling") {
 		t.Errorf("%+v, %v", d.Session, again.header)
 	}
 	for _, kind := range []metrics.EventKind{metrics.EventFallback, metrics.EventCooldown} {
-		if !slices.Contains(kinds(p.proxy.Snapshot(0)), kind) {
+		if !slices.Contains(kinds(p.snapshot(t)), kind) {
 			t.Errorf("no event %s", kind)
 		}
 	}

@@ -25,7 +25,7 @@ func TestTracesArePassedOn(t *testing.T) {
 		if tt.parent != "" {
 			want = "4bf92f3577b34da6a3ce929d0e0e4736"
 		}
-		if got := p.proxy.Snapshot(0).Requests[0].Trace; got != want {
+		if got := p.snapshot(t).Requests[0].Trace; got != want {
 			t.Errorf("%v: recorded as %q", tt.header, got)
 		}
 	}
