@@ -2,24 +2,18 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"anyproxy/config"
 	"anyproxy/metrics/alert"
 	"anyproxy/metrics/ledger"
-	"anyproxy/metrics/price"
 	"anyproxy/providers"
 	"anyproxy/providers/anthropic"
 	"anyproxy/providers/credential"
@@ -27,69 +21,6 @@ import (
 	"anyproxy/proxy"
 	"anyproxy/proxy/routing"
 )
-
-// fromEnvironment names the configuration that stands in for a file.
-const fromEnvironment = "environment"
-
-// loadConfig reads the configuration that the flags name, or makes the one that
-// stands in for it.
-func loadConfig(f flags, getenv func(string) string) (*config.Document, error) {
-	if f.config == "" {
-		doc, err := parseText(fromEnvironment, configFromKeys(getenv), getenv)
-		return f.override(doc), err
-	}
-	doc, err := config.Load(f.config, getenv)
-	if err != nil {
-		return nil, hinted(err, "name a configuration file that exists with -config FILE, or leave it out to use the keys in the environment")
-	}
-	return f.override(doc), nil
-}
-
-// parseText reads a configuration that is no file.
-func parseText(name, text string, getenv func(string) string) (*config.Document, error) {
-	c, warnings, err := config.Parse(name, []byte(text), getenv)
-	doc := &config.Document{Name: name, Config: c, Warnings: warnings}
-	if err != nil && !errors.As(err, &doc.Problems) {
-		return nil, err
-	}
-	return doc, nil
-}
-
-// explain turns the problems of a configuration into one error that lists them
-// all, nil when there are none. hint is for those of a file.
-func explain(doc *config.Document, hint string) error {
-	if len(doc.Problems) == 0 {
-		return nil
-	}
-	if doc.Name == fromEnvironment {
-		hint = "correct or unset the variables that are named"
-	}
-	return hinted(fmt.Errorf("%s has %s%s", doc.Name, count(len(doc.Problems), "problem"), listed(doc.Problems)), hint)
-}
-
-// listed is one line for each problem, and its excerpt below it.
-func listed(problems config.Problems) string {
-	var b strings.Builder
-	for _, p := range problems {
-		fmt.Fprintf(&b, "\n  %s", p.String())
-		if p.Excerpt != "" {
-			b.WriteString("\n" + indent(p.Excerpt, "    "))
-		}
-	}
-	return b.String()
-}
-
-// count is "1 problem", "2 problems".
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
-
-func indent(text, by string) string {
-	return by + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+by)
-}
 
 // built is what serves a configuration, with all the secrets in it.
 type built struct {
@@ -295,71 +226,4 @@ func (b *built) sources() (all []credential.Source) {
 		all = append(all, s.source)
 	}
 	return append(all, b.webhook)
-}
-
-func randomKey() string {
-	var b [20]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-	return "ak-" + hex.EncodeToString(b[:])
-}
-
-// inertWarning tells of a key that is set where it has no effect: nobody must
-// believe in a limit that is not kept.
-func inertWarning(c *config.Config) []string {
-	for _, m := range c.Models {
-		if p := c.Provider(m.Provider); m.MaxOutput != 0 && p != nil && p.Type != config.OpenAI {
-			return []string{"models[].maxOutput has an effect at providers of type openai only: " + describeTarget(m)}
-		}
-	}
-	return nil
-}
-
-// unpriced tells of limits that cannot be kept because a model has no price.
-func unpriced(c *config.Config) []string {
-	limited := c.Budget.Daily > 0 || slices.ContainsFunc(c.APIKeys, func(k config.ClientKey) bool { return k.DailyBudget > 0 })
-	var names []string
-	for _, m := range c.Models {
-		p := c.Provider(m.Provider)
-		if m.Price == nil && p != nil && p.Billing != config.BillingSubscription && (limited || p.DailyBudget > 0) && !usualPrice(m, p) {
-			names = append(names, describeTarget(m))
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	return []string{"budget: no price is known for " + strings.Join(names, ", ") + ": what they cost is not counted"}
-}
-
-// usualPrice reports whether the table of prices knows what a model costs. One
-// without a name stands for whatever is asked for: of Claude's it knows.
-func usualPrice(m config.Model, p *config.Provider) bool {
-	if p.Auth == config.AuthNone {
-		return false
-	}
-	if m.Name != "" {
-		return price.At(p.Endpoint, m.Name) != nil
-	}
-	return !slices.ContainsFunc(m.Alias, func(a string) bool { return !strings.HasPrefix(a, "claude") })
-}
-
-// outboundProxies are the addresses of the proxies that the environment names
-// for outgoing requests, without their credentials, and the passwords in them.
-func outboundProxies(getenv func(string) string) (shown, passwords []string) {
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		value := getenv(name)
-		if value == "" {
-			continue
-		}
-		u, err := url.Parse(value)
-		if err != nil {
-			passwords = append(passwords, value) // whatever it is, it is not to be quoted
-			continue
-		}
-		if password, ok := u.User.Password(); ok {
-			passwords = append(passwords, password, url.QueryEscape(password))
-		}
-		u.User = nil
-		shown = append(shown, name+"="+u.String())
-	}
-	return shown, passwords
 }

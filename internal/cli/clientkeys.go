@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -173,4 +175,10 @@ func (f *keyFollower) failed(s *sourced, err error) {
 	if s.failed++; s.failed == failsBefore && !errors.Is(err, context.Canceled) {
 		f.tell(credential.Notice{Owner: clientKeyOwner + s.name, Text: err.Error() + "; the last value stays valid", Failed: true})
 	}
+}
+
+func randomKey() string {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return "ak-" + hex.EncodeToString(b[:])
 }

@@ -2,10 +2,8 @@ package cli
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"math"
-	"strconv"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -80,40 +78,6 @@ func barOf(part float64, width int) string {
 		bar += string([]rune("▏▎▍▌▋▊▉")[rest-1])
 	}
 	return bar
-}
-
-// knownCost is what is known of a cost: ≥ where that is a part of it, ? where it
-// is nothing, and incl. where a subscription pays.
-func knownCost(usd float64, unpriced, included int64) string {
-	switch {
-	case unpriced > 0 && usd == 0:
-		return "?"
-	case unpriced > 0:
-		return "≥ " + dollars(usd)
-	case usd == 0 && included > 0:
-		return "incl."
-	}
-	return dollars(usd)
-}
-
-func dollars(usd float64) string {
-	if usd > 0 && usd < 0.005 {
-		return "<$0.01"
-	}
-	return fmt.Sprintf("$%.2f", usd)
-}
-
-// shortly keeps a number within six cells: 512, 18.2k, 4.8M, 1.2G.
-func shortly(n int64) string {
-	for _, unit := range []struct {
-		one  float64
-		name string
-	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if v := float64(n) / unit.one; v >= 0.99995 {
-			return strconv.FormatFloat(v, 'f', 1, 64) + unit.name
-		}
-	}
-	return strconv.FormatInt(n, 10)
 }
 
 // wrap breaks a note between words.

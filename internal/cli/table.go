@@ -3,7 +3,6 @@ package cli
 import (
 	"io"
 	"strings"
-	"unicode"
 
 	"github.com/charmbracelet/x/ansi"
 )
@@ -23,15 +22,4 @@ func writeTable(out io.Writer, rows [][]string) {
 		}
 		_, _ = io.WriteString(out, strings.TrimRight(line.String(), " ")+"\n") // whoever reads may have left
 	}
-}
-
-// shown is a text of foreign making on one line, without what would move a
-// terminal's cursor.
-func shown(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"anyproxy/metrics/ledger"
@@ -144,9 +143,4 @@ func period(r *ledger.Report, days int) string {
 		return "today, " + r.To
 	}
 	return fmt.Sprintf("in the last %d days, %s to %s", days, r.From, r.To)
-}
-
-// plural is "1 attempt of", "2 attempts of".
-func plural(n int64, what, rest string) string {
-	return strings.TrimSpace(count(int(n), what) + " " + rest)
 }
