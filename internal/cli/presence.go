@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -73,9 +71,6 @@ func (p *program) appear() (vanish func()) {
 	}
 }
 
-// askTimeout bounds a question to a proxy on this machine.
-const askTimeout = 2 * time.Second
-
 // findRunning returns the newest proxy that serves the configuration and
 // answers. What a crash has left behind is removed.
 func findRunning(ctx context.Context, folder, config string) (found presence, ok bool) {
@@ -104,24 +99,3 @@ func findRunning(ctx context.Context, folder, config string) (found presence, ok
 	}
 	return found, ok
 }
-
-// serves asks whether a proxy answers there.
-func serves(ctx context.Context, url string) error {
-	var answer struct{ Name string }
-	if err := askProxy(ctx, url+"/", &answer); err != nil {
-		return err
-	}
-	if answer.Name != "anyproxy" {
-		return errNoAnyproxy
-	}
-	return nil
-}
-
-var (
-	errRefused    = errors.New("nobody listens there")
-	errSilent     = fmt.Errorf("no answer within %s", askTimeout)
-	errNoAnyproxy = errors.New("what answers there is no anyproxy")
-)
-
-// local asks without the proxies that the environment names.
-var local = &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"syscall"
+	"time"
 )
 
 // maxAnswer bounds what a proxy says of itself, in bytes.
@@ -40,3 +41,27 @@ func askProxy(ctx context.Context, url string, v any) (err error) {
 	}
 	return nil
 }
+
+// askTimeout bounds a question to a proxy on this machine.
+const askTimeout = 2 * time.Second
+
+// serves asks whether a proxy answers there.
+func serves(ctx context.Context, url string) error {
+	var answer struct{ Name string }
+	if err := askProxy(ctx, url+"/", &answer); err != nil {
+		return err
+	}
+	if answer.Name != "anyproxy" {
+		return errNoAnyproxy
+	}
+	return nil
+}
+
+var (
+	errRefused    = errors.New("nobody listens there")
+	errSilent     = fmt.Errorf("no answer within %s", askTimeout)
+	errNoAnyproxy = errors.New("what answers there is no anyproxy")
+)
+
+// local asks without the proxies that the environment names.
+var local = &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
