@@ -12,16 +12,16 @@ import (
 // half, the configuration's own among them, stays.
 const maxHidden = 4000
 
-// concealed are all secrets that have been in use, the old ones too: running
+// hiddenSecrets are all secrets that have been in use, the old ones too: running
 // requests may still tell of them.
-type concealed struct {
+type hiddenSecrets struct {
 	mu     sync.Mutex
 	known  map[string]bool
 	values []string // in the order in which they came
 }
 
 // add takes secrets in, and has r look for them.
-func (h *concealed) add(r *redact.Redactor, secrets []string) {
+func (h *hiddenSecrets) add(r *redact.Redactor, secrets []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.known == nil {

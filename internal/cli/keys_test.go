@@ -39,7 +39,7 @@ type keyCase struct {
 // keyWorld is a running proxy and the upstreams around it.
 type keyWorld struct {
 	*testing.T
-	*living
+	*reloading
 	a, b, c *simulator.Upstream
 	secure  *httptest.Server // a again, by TLS
 	proto   atomic.Value     // of the newest request to secure
@@ -347,7 +347,7 @@ func (c keyCase) run(t *testing.T) {
 	}
 	base := change(keyBase, c.base)
 	file := writeFile(t, "config.yaml", real.Replace(base))
-	w.living = live(t, "-config", file)
+	w.reloading = live(t, "-config", file)
 	if got := c.see(w); got != c.was {
 		t.Fatalf("before: %q, want %q\n%s", got, c.was, w.log.String())
 	}

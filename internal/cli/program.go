@@ -33,7 +33,7 @@ type program struct {
 	// that it is gone, else it asks for a reload.
 	terminal bool
 	world    *demo            // nil without -demo
-	doc      *config.Document // what runs; as long as the life does, it alone uses doc and built
+	doc      *config.Document // what runs; while the reloader runs, it alone uses doc and built
 	built    *built
 	vault    *credential.Vault
 	late     []string // fresh client keys that wait for the dashboard to leave the terminal

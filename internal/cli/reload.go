@@ -16,14 +16,14 @@ import (
 	"anyproxy/proxy"
 )
 
-// life is the life of the configuration while the program runs: a change of
+// reloader keeps the configuration up to date while the program runs: a change of
 // the file is read, reviewed, decided on and applied, or refused. Whatever
 // happens to a file, the running configuration serves until a whole and sound
 // one takes its place.
 //
 // One goroutine, that of run, does all of it and owns the program's doc and
 // built meanwhile; the methods that others call hand it a request.
-type life struct {
+type reloader struct {
 	*program
 	asks    *prompt // nil = there is nowhere to ask
 	screen  bool    // a dashboard shows the review
@@ -45,9 +45,9 @@ type answer struct {
 	done  chan error
 }
 
-// newLife asks at the terminal of in where that is one and no dashboard has it.
-func newLife(p *program, in io.Reader) *life {
-	l := &life{program: p, screen: p.flags.tui, seen: p.doc.Hash, settle: func() {},
+// newReloader asks at the terminal of in where that is one and no dashboard has it.
+func newReloader(p *program, in io.Reader) *reloader {
+	l := &reloader{program: p, screen: p.flags.tui, seen: p.doc.Hash, settle: func() {},
 		hangups: make(chan struct{}, 1), blind: make(chan struct{}), answers: make(chan answer), ended: make(chan struct{})}
 	if p.flags.watch && !p.flags.tui {
 		l.asks = newPrompt(in, p.errw, []io.Writer{p.out, p.errw.raw}, p.logger)
@@ -56,7 +56,7 @@ func newLife(p *program, in io.Reader) *life {
 }
 
 // run lives until ctx ends.
-func (l *life) run(ctx context.Context) {
+func (l *reloader) run(ctx context.Context) {
 	defer close(l.ended)
 	changes, stop := l.watch(ctx)
 	defer stop()
@@ -81,7 +81,7 @@ func (l *life) run(ctx context.Context) {
 
 // watch starts to watch the file. Without one, or where that is not wanted or
 // cannot be, no change ever comes.
-func (l *life) watch(ctx context.Context) (changes <-chan struct{}, stop func()) {
+func (l *reloader) watch(ctx context.Context) (changes <-chan struct{}, stop func()) {
 	if !l.flags.watch {
 		return nil, func() {}
 	}
@@ -121,7 +121,7 @@ func regular(path string) error {
 }
 
 // hangUp asks for the file to be read and applied as it then stands.
-func (l *life) hangUp() {
+func (l *reloader) hangUp() {
 	select {
 	case l.hangups <- struct{}{}:
 	default: // one is waiting
@@ -129,10 +129,10 @@ func (l *life) hangUp() {
 }
 
 // screenFailed tells that no dashboard shows reviews any more. It is called once.
-func (l *life) screenFailed() { close(l.blind) }
+func (l *reloader) screenFailed() { close(l.blind) }
 
 // goOnBlind tells in the log what only the dashboard would have shown.
-func (l *life) goOnBlind() {
+func (l *reloader) goOnBlind() {
 	defer contain.Panic(l.logger, "reload")
 	l.screen = false
 	l.announce(l.late)
@@ -148,19 +148,21 @@ var errSuperseded = errors.New("the file has changed again, or this was decided 
 
 // Apply approves the review of that hash: from the next request on the proxy
 // serves by exactly the bytes that it showed.
-func (l *life) Apply(hash string) error { return l.answer(context.Background(), byScreen, hash, true) }
+func (l *reloader) Apply(hash string) error {
+	return l.answer(context.Background(), byScreen, hash, true)
+}
 
 // Reject leaves the running configuration as it is until the next save.
-func (l *life) Reject(hash string) error {
+func (l *reloader) Reject(hash string) error {
 	return l.answer(context.Background(), byScreen, hash, false)
 }
 
 // answered takes the answer of the person at the terminal.
-func (l *life) answered(ctx context.Context, hash string, apply bool) error {
+func (l *reloader) answered(ctx context.Context, hash string, apply bool) error {
 	return l.answer(ctx, byPrompt, hash, apply)
 }
 
-func (l *life) answer(ctx context.Context, by, hash string, apply bool) error {
+func (l *reloader) answer(ctx context.Context, by, hash string, apply bool) error {
 	a := answer{hash: hash, apply: apply, by: by, done: make(chan error, 1)}
 	select {
 	case l.answers <- a:
@@ -181,7 +183,7 @@ func (l *life) answer(ctx context.Context, by, hash string, apply bool) error {
 // it is reviewed again.
 const rejected = "rejected"
 
-func (l *life) decide(a answer) (err error) {
+func (l *reloader) decide(a answer) (err error) {
 	defer contain.Error(l.logger, "reload", &err)
 	c := l.waiting
 	if c == nil || c.doc.Hash != a.hash {
@@ -201,7 +203,7 @@ func (l *life) decide(a answer) (err error) {
 }
 
 // withdraw ends the review that waits, if one does.
-func (l *life) withdraw() {
+func (l *reloader) withdraw() {
 	l.settle()
 	if l.waiting != nil {
 		l.waiting.built.close(l.built)
@@ -211,7 +213,7 @@ func (l *life) withdraw() {
 }
 
 // changed looks at the file after something has happened to it.
-func (l *life) changed(ctx context.Context) {
+func (l *reloader) changed(ctx context.Context) {
 	defer contain.Panic(l.logger, "reload")
 	doc, err := l.read()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -248,7 +250,7 @@ func (l *life) changed(ctx context.Context) {
 }
 
 // wait shows a review and lets it be decided on.
-func (l *life) wait(ctx context.Context, c *candidate) {
+func (l *reloader) wait(ctx context.Context, c *candidate) {
 	l.waiting = c
 	l.rec.SetReview(c.review)
 	l.event("", count(len(c.review.Changes), "change")+" to review")
@@ -260,7 +262,7 @@ func (l *life) wait(ctx context.Context, c *candidate) {
 }
 
 // unasked writes what nobody is asked about into the log.
-func (l *life) unasked(r *metrics.Review) {
+func (l *reloader) unasked(r *metrics.Review) {
 	l.tell(r)
 	if l.screen {
 		return
@@ -277,7 +279,7 @@ func (l *life) unasked(r *metrics.Review) {
 
 // hungUp reads the file and applies it without a question: whoever sends the
 // signal has decided.
-func (l *life) hungUp(ctx context.Context) {
+func (l *reloader) hungUp(ctx context.Context) {
 	defer contain.Panic(l.logger, "reload")
 	if l.flags.config == "" {
 		l.logger.Warn("SIGHUP: there is no configuration file to read again")
@@ -298,7 +300,7 @@ func (l *life) hungUp(ctx context.Context) {
 }
 
 // read reads the file as it stands.
-func (l *life) read() (*config.Document, error) {
+func (l *reloader) read() (*config.Document, error) {
 	if err := regular(l.flags.config); err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
@@ -306,7 +308,7 @@ func (l *life) read() (*config.Document, error) {
 }
 
 // refuse tells of a file that cannot be used. The running configuration stays.
-func (l *life) refuse(ctx context.Context, r *metrics.Review) {
+func (l *reloader) refuse(ctx context.Context, r *metrics.Review) {
 	l.rec.SetReview(r)
 	l.note(metrics.ReloadInvalid, r.Hash, "")
 	l.event(metrics.ReloadInvalid, fmt.Sprintf("reload refused, the running configuration stays: %s, first %s", count(len(r.Problems), "problem"), r.Problems[0].Text))
@@ -328,13 +330,13 @@ const (
 )
 
 // note counts how a changed configuration has ended, and writes it down.
-func (l *life) note(result metrics.ReloadResult, hash, by string) {
+func (l *reloader) note(result metrics.ReloadResult, hash, by string) {
 	l.rec.Reloaded(result)
 	l.journal.Note(ledger.Row{Kind: ledger.KindConfig, Outcome: string(result), File: l.doc.Name, SHA256: hash, By: by})
 }
 
 // apply serves by a candidate from the next request on. by is who has approved it.
-func (l *life) apply(c *candidate, by string) {
+func (l *reloader) apply(c *candidate, by string) {
 	l.settle()
 	before := l.built
 	l.alerts.SetRules(c.built.alerts)
@@ -364,12 +366,12 @@ func (l *life) apply(c *candidate, by string) {
 
 // say writes beside the lines of -tui=plain, for which the log is silent. It
 // waits for it, but not for a stopped terminal.
-func (l *life) say(text string) {
+func (l *reloader) say(text string) {
 	apart(context.Background(), l.logger, func(context.Context) { fmt.Fprint(l.errw.screen(l.out), text) })()
 }
 
 // tell writes a review into the log.
-func (l *life) tell(r *metrics.Review) {
+func (l *reloader) tell(r *metrics.Review) {
 	if l.flags.plain {
 		l.say(reviewText(r))
 	}
@@ -381,6 +383,6 @@ func (l *life) tell(r *metrics.Review) {
 	}
 }
 
-func (l *life) event(result metrics.ReloadResult, text string) {
+func (l *reloader) event(result metrics.ReloadResult, text string) {
 	l.rec.Event(metrics.Event{Time: time.Now(), Kind: metrics.EventConfig, Result: result, Text: l.doc.Name + ": " + l.redact.String(text)})
 }

@@ -118,7 +118,7 @@ func (a asked) String() string { return string(a) }
 // operator does what the person at the dashboard asks for.
 type operator struct {
 	proxy   *proxy.Server
-	life    *life
+	reload  *reloader
 	signals chan<- os.Signal
 }
 
@@ -130,8 +130,8 @@ func (o operator) Probe(ctx context.Context, provider string) (time.Duration, er
 	return o.proxy.Probe(ctx, provider)
 }
 
-func (o operator) Apply(review string) error  { return o.life.Apply(review) }
-func (o operator) Reject(review string) error { return o.life.Reject(review) }
+func (o operator) Apply(review string) error  { return o.reload.Apply(review) }
+func (o operator) Reject(review string) error { return o.reload.Reject(review) }
 
 // Drain asks as a signal does: one lets running requests end, a second ends
 // them at once.

@@ -102,10 +102,10 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 		defer contain.Panic(p.logger, "alerts")
 		p.alerts.Run(ctx)
 	})
-	life := newLife(p, in)
+	reload := newReloader(p, in)
 	parts.Go(func() {
 		defer contain.Panic(p.logger, "reload")
-		life.run(ctx)
+		reload.run(ctx)
 	})
 	unfollow := apart(ctx, p.logger, p.keys.run)                   // a file system that hangs must not keep the program from ending
 	saving, stopSaving := context.WithCancel(context.Background()) // to the end of the drain
@@ -117,7 +117,7 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	// The screen stays to the end of the drain.
 	watched, unwatch := context.WithCancel(context.Background())
 	defer unwatch()
-	screen := p.startScreen(watched, in, operator{p.proxy, life, signals})
+	screen := p.startScreen(watched, in, operator{p.proxy, reload, signals})
 	defer func() {
 		if v := recover(); v != nil { // the terminal is given back before anything is written to it
 			_ = server.Close()
@@ -128,7 +128,7 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	}()
 
 	served := 0
-	err := p.wait(ctx, life, signals, screen, failed, &served)
+	err := p.wait(ctx, reload, signals, screen, failed, &served)
 	stop()
 	parts.Wait()
 	unfollow()
@@ -153,7 +153,7 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 }
 
 // wait returns when the program is to end: nil when somebody wants it to.
-func (p *program) wait(ctx context.Context, life *life, signals <-chan os.Signal, screen <-chan error, failed <-chan error, served *int) error {
+func (p *program) wait(ctx context.Context, reload *reloader, signals <-chan os.Signal, screen <-chan error, failed <-chan error, served *int) error {
 	pulse := time.NewTicker(pulseEvery)
 	defer pulse.Stop()
 	for {
@@ -163,7 +163,7 @@ func (p *program) wait(ctx context.Context, life *life, signals <-chan os.Signal
 			return nil
 		case sig := <-signals:
 			if sig == syscall.SIGHUP && !p.terminal {
-				life.hangUp()
+				reload.hangUp()
 				continue
 			}
 			p.logger.Info("signal received, draining", "signal", sig.String())
@@ -178,7 +178,7 @@ func (p *program) wait(ctx context.Context, life *life, signals <-chan os.Signal
 				p.logger.Error("where it failed", "stack", string(fault.Stack))
 			}
 			p.flags.tui, screen = false, nil
-			life.screenFailed()
+			reload.screenFailed()
 		case err := <-failed:
 			*served++
 			return fmt.Errorf("serve: %w", err)

@@ -20,7 +20,7 @@ type stderr struct {
 	// lines, for a child, for what draws, and for a fresh key that must be read.
 	raw    io.Writer
 	redact *redact.Redactor
-	hidden concealed
+	hidden hiddenSecrets
 }
 
 // newStderr knows the secrets that the environment holds by their names.

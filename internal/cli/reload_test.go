@@ -25,10 +25,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// living is a program in which the configuration lives, without its listeners'
+// reloading is a program whose configuration is reloaded, without its listeners'
 // server: requests go to a handler.
-type living struct {
-	*life
+type reloading struct {
+	*reloader
 	*httptest.Server
 	log safeBuffer
 }
@@ -36,10 +36,10 @@ type living struct {
 // anyPort lets a listener take whichever is free.
 const anyPort = "-listen=127.0.0.1:0"
 
-// live prepares a program and lets its configuration live until the test ends.
-func live(t *testing.T, args ...string) *living {
+// live prepares a program and reloads its configuration until the test ends.
+func live(t *testing.T, args ...string) *reloading {
 	t.Helper()
-	v := &living{}
+	v := &reloading{}
 	f, err := parseFlags(args, none)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func live(t *testing.T, args ...string) *living {
 		t.Fatal(err)
 	}
 	p.closeListeners()
-	v.life, v.Server = newLife(p, strings.NewReader("y\n")), httptest.NewServer(p.proxy)
+	v.reloader, v.Server = newReloader(p, strings.NewReader("y\n")), httptest.NewServer(p.proxy)
 	ctx, stop := context.WithCancel(context.Background())
 	var ran sync.WaitGroup
 	ran.Go(func() { v.run(ctx) })
@@ -65,19 +65,19 @@ func live(t *testing.T, args ...string) *living {
 }
 
 // provider is who answers a request.
-func (v *living) provider(t *testing.T, header ...string) string {
+func (v *reloading) provider(t *testing.T, header ...string) string {
 	t.Helper()
 	return v.ask(t, true, header...).Header.Get("X-Anyproxy-Provider")
 }
 
 // ask sends a request and returns its answer, whose body has been read.
-func (v *living) ask(t *testing.T, stream bool, header ...string) *http.Response {
+func (v *reloading) ask(t *testing.T, stream bool, header ...string) *http.Response {
 	t.Helper()
 	return v.send(t, ask(stream), header...)
 }
 
 // send is ask with a body.
-func (v *living) send(t *testing.T, body string, header ...string) *http.Response {
+func (v *reloading) send(t *testing.T, body string, header ...string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequest("POST", v.URL+"/v1/messages", strings.NewReader(body))
 	if err != nil {
@@ -97,7 +97,7 @@ func (v *living) send(t *testing.T, body string, header ...string) *http.Respons
 }
 
 // review returns the review that is shown, once it is another than the last.
-func (v *living) review(t *testing.T, last *metrics.Review) (r *metrics.Review) {
+func (v *reloading) review(t *testing.T, last *metrics.Review) (r *metrics.Review) {
 	t.Helper()
 	eventually(t, "a review", func() bool {
 		r = v.proxy.Snapshot(0).Review
@@ -106,10 +106,10 @@ func (v *living) review(t *testing.T, last *metrics.Review) (r *metrics.Review) 
 	return r
 }
 
-func (v *living) reloads() metrics.Reloads { return v.proxy.Snapshot(0).Reloads }
+func (v *reloading) reloads() metrics.Reloads { return v.proxy.Snapshot(0).Reloads }
 
 // said waits for a text in the log.
-func (v *living) said(t *testing.T, text string) {
+func (v *reloading) said(t *testing.T, text string) {
 	t.Helper()
 	eventually(t, text, func() bool { return strings.Contains(v.log.String(), text) })
 }
@@ -350,7 +350,7 @@ func TestAnOpenListenerKeepsItsKeys(t *testing.T) {
 	defer p.close()
 	p.closeListeners()
 	edit(t, file, "apiKeys: [a-client-key-of-somebody]\nlisten: 0.0.0.0:0\n", "")
-	l := newLife(p, nil)
+	l := newReloader(p, nil)
 	doc, err := l.read()
 	if err != nil {
 		t.Fatal(err)
