@@ -45,10 +45,7 @@ Usage: anyproxy completion bash|zsh|fish
 }
 
 func printProviders(c *call, file string) int {
-	doc, err := loadConfig(flags{config: file}, c.getenv)
-	if err == nil {
-		err = explain(doc, "anyproxy validate tells all that is wrong with it")
-	}
+	doc, err := soundConfig(file, c.getenv)
 	if err != nil {
 		return c.failed(err)
 	}

@@ -42,10 +42,7 @@ func printEnv(ctx context.Context, c *call, file *configFlag, shell string) int 
 	} else if !slices.Contains(shells, shell) {
 		return c.misused(&m, fmt.Errorf("-shell %q is none of %s", shell, strings.Join(shells, ", ")))
 	}
-	doc, err := loadConfig(flags{config: file.file()}, c.getenv)
-	if err == nil {
-		err = explain(doc, "anyproxy validate tells all that is wrong with it")
-	}
+	doc, err := soundConfig(file.file(), c.getenv)
 	if err != nil {
 		return c.failed(err)
 	}

@@ -47,6 +47,16 @@ func explain(doc *config.Document, hint string) error {
 	return hinted(fmt.Errorf("%s has %s%s", doc.Name, count(len(doc.Problems), "problem"), listed(doc.Problems)), hint)
 }
 
+// soundConfig reads the configuration of a command that only looks at it: file,
+// or with "" the keys in the environment. One with problems is an error.
+func soundConfig(file string, getenv func(string) string) (*config.Document, error) {
+	doc, err := loadConfig(flags{config: file}, getenv)
+	if err != nil {
+		return nil, err
+	}
+	return doc, explain(doc, "anyproxy validate tells all that is wrong with it")
+}
+
 // listed is one line for each problem, and its excerpt below it.
 func listed(problems config.Problems) string {
 	var b strings.Builder

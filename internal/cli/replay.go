@@ -97,10 +97,7 @@ func (f *replayFlags) run(ctx context.Context, c *call) int {
 
 // setup is what the configuration says, and its name.
 func (f *replayFlags) setup(c *call) (*replay.Setup, string, error) {
-	doc, err := loadConfig(flags{config: f.config.file()}, c.getenv)
-	if err == nil {
-		err = explain(doc, "anyproxy validate says more")
-	}
+	doc, err := soundConfig(f.config.file(), c.getenv)
 	if err != nil {
 		return nil, "", err
 	}

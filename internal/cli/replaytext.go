@@ -136,7 +136,7 @@ func (t replayText) shares(b *strings.Builder) {
 	bar := 0
 	if t.width > 0 {
 		spare := t.width - columns[1].width() - columns[2].width() - 4
-		for least := 2 * (1 + shortestBar); spare-columns[0].width() < least && columns[0].width() > goodName; {
+		if least := 2 * (1 + shortestBar); spare-columns[0].width() < least && columns[0].width() > goodName {
 			columns[0] = shortened(columns[0], max(spare-least, goodName))
 		}
 		if bar = min((spare-columns[0].width())/2-1, longestBar); bar < shortestBar {

@@ -53,10 +53,7 @@ type health struct {
 }
 
 func status(ctx context.Context, c *call, file string, asJSON bool) int {
-	doc, err := loadConfig(flags{config: file}, c.getenv)
-	if err == nil {
-		err = explain(doc, "anyproxy validate tells all that is wrong with it")
-	}
+	doc, err := soundConfig(file, c.getenv)
 	if err != nil {
 		return c.failed(err)
 	}

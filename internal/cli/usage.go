@@ -82,10 +82,7 @@ func (f *usageFlags) run(c *call) int {
 func usageFolder(config string, getenv func(string) string) (ledger.Folder, error) {
 	path := ""
 	if config != "" {
-		doc, err := loadConfig(flags{config: config}, getenv)
-		if err == nil {
-			err = explain(doc, "anyproxy validate says more")
-		}
+		doc, err := soundConfig(config, getenv)
 		if err != nil {
 			return "", err
 		}
