@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"anyproxy/config"
@@ -69,23 +68,9 @@ type namer interface {
 // pollAll asks the providers, all at the same time, in their order.
 func pollAll(ctx context.Context, instances func(*config.Provider) []*instance, list []config.Provider, p *progress) []*polled {
 	all := make([]*polled, len(list))
-	ended := make(chan struct{})
-	places := make(chan struct{}, mostAtOnce)
-	var work sync.WaitGroup
-	for i := range list {
-		work.Go(func() {
-			places <- struct{}{}
-			all[i] = poll(ctx, &list[i], instances(&list[i]))
-			<-places
-			ended <- struct{}{}
-		})
-	}
-	for n := range list {
-		p.say(fmt.Sprintf("asking %s for models: %d done", count(len(list), "provider"), n))
-		<-ended
-	}
-	work.Wait()
-	p.done()
+	inParallel(len(list), mostAtOnce, p, "asking "+count(len(list), "provider")+" for models", func(i int) {
+		all[i] = poll(ctx, &list[i], instances(&list[i]))
+	})
 	return all
 }
 

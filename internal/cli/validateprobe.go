@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"anyproxy/config"
@@ -178,26 +177,12 @@ func (v *validation) probeQuestion() string {
 
 // sendAll makes the probes, some at the same time.
 func (v *validation) sendAll(ctx context.Context) {
-	progress := newProgress(v.errw.raw)
-	ended := make(chan struct{})
-	places := make(chan struct{}, probesAtOnce)
-	var work sync.WaitGroup
-	for i := range v.probes {
-		work.Go(func() {
-			places <- struct{}{}
-			if p := &v.probes[i]; p.Skipped == "" {
-				p.send(ctx)
-			}
-			<-places
-			ended <- struct{}{}
-		})
-	}
-	for n := range v.probes {
-		progress.say(fmt.Sprintf("probing %s: %d done", count(len(v.probes), "target"), n))
-		<-ended
-	}
-	work.Wait()
-	progress.done()
+	n := len(v.probes)
+	inParallel(n, probesAtOnce, newProgress(v.errw.raw), "probing "+count(n, "target"), func(i int) {
+		if p := &v.probes[i]; p.Skipped == "" {
+			p.send(ctx)
+		}
+	})
 }
 
 // send asks for a stream and, where that came, for a count.
