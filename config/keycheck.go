@@ -19,7 +19,8 @@ var foreignKey = regexp.MustCompile(`^(sk-proj-|sk-svcacct-|sk-or-|gsk_|xai-|AIz
 
 // CheckKey looks at the value of a provider's key. problem is what no provider
 // would take, warning what this one will hardly; "" is nothing. Both go on behind
-// the name of where the value is from, and neither says anything of it. A key that carries its end is held against now.
+// the name of where the value is from, and neither says anything of it. A key that
+// carries its end is held against now.
 func CheckKey(value string, p *Provider, now time.Time) (problem, warning string) {
 	lower := strings.ToLower(value)
 	switch {

@@ -143,13 +143,17 @@ func sound(a *metrics.AttemptRecord) error {
 	case a.Duration < 0 || a.TTFT < 0 || a.Duration > longest:
 		return errors.New("a time that cannot be")
 	case min(t.Input, t.Output, t.CacheRead, t.CacheWrite, t.CacheWrite1h, t.Searches) < 0,
-		max(t.Input, t.Output, t.CacheRead, t.CacheWrite, t.CacheWrite1h, t.Searches) > math.MaxInt32:
+		max(t.Input, t.Output, t.CacheRead, t.CacheWrite, t.CacheWrite1h, t.Searches) > mostTokens:
 		return errors.New("a number of tokens that cannot be")
 	case a.TPS < 0 || a.Cost < 0:
 		return errors.New("a negative figure")
 	}
 	return nil
 }
+
+// mostTokens is a bound of each kind of tokens, far above what a request takes.
+// The three of a prompt fit into an int32 together, see tokens.
+const mostTokens = math.MaxInt32 / 3
 
 // longest is a bound of times, far above what anything takes.
 const longest = 30 * 24 * time.Hour

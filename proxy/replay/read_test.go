@@ -75,6 +75,8 @@ func TestReadsWhatCanBeRead(t *testing.T) {
 			replay.Reading{Broken: 1, First: []replay.Broken{{File: "x", Line: 1, Why: "decision: attempt 1: a time that cannot be"}}}},
 		{"wrong tokens", request(`"input":1000`, `"input":99999999999`), 0,
 			replay.Reading{Broken: 1, First: []replay.Broken{{File: "x", Line: 1, Why: "decision: attempt 2: a number of tokens that cannot be"}}}},
+		{"tokens whose sum is no number", request(`"input":1000`, `"input":2000000000`), 0,
+			replay.Reading{Broken: 1, First: []replay.Broken{{File: "x", Line: 1, Why: "decision: attempt 2: a number of tokens that cannot be"}}}},
 		{"attempts of another kind", request(`"attempts":[`, `"attempts":[7,`), 0,
 			replay.Reading{Broken: 1, First: []replay.Broken{{File: "x", Line: 1, Why: "decision: its attempts cannot be read"}}}},
 		{"given twice", string(lines[2]) + string(lines[5]) + string(lines[2]), 2, replay.Reading{Twice: 1}},
