@@ -14,7 +14,7 @@ import (
 
 // ErrDeployments is why Azure is not asked: its list has the models that could be
 // deployed, and requests name deployments.
-var ErrDeployments = errors.New("Azure lists models, not the deployments that requests name")
+var ErrDeployments = errors.New("the list of Azure has models, not the deployments that requests name")
 
 // Models asks the upstream for the models that it has.
 func (p *Provider) Models(ctx context.Context) (list listing.List, err error) {
