@@ -158,10 +158,15 @@ func (all calls) add(other calls) {
 
 // useful is whether a build can use what is known of a function: not when only
 // the program that was profiled has it, nor when it is none of a package's, as
-// some routines of assembly and those that compare and hash values of a type.
+// some routines of assembly, those that compare and hash values of a type, and
+// those of the race detector, in C and C++.
 func useful(function string) bool {
-	return strings.Contains(function, ".") && !strings.Contains(function, ":") && !strings.HasPrefix(function, "main.")
+	return strings.Contains(function, ".") && !strings.Contains(function, ":") && !strings.HasPrefix(function, "main.") &&
+		!strings.HasPrefix(function, "_") && !slices.ContainsFunc(partsOfC, func(part string) bool { return strings.Contains(function, part) })
 }
+
+// partsOfC mark what a C compiler has made of a part or a variant of a function.
+var partsOfC = []string{".part.", ".constprop.", ".isra.", ".cold"}
 
 // Fields of a profile, by github.com/google/pprof/proto/profile.proto.
 const (

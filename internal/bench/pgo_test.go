@@ -52,6 +52,18 @@ func TestProfileIsMade(t *testing.T) {
 	}
 }
 
+func TestUsefulFunctions(t *testing.T) {
+	for function, want := range map[string]bool{
+		"anyproxy/proxy.(*exchange).relay": true, "anyproxy/providers/sse.(*Scanner).Next.func1": true, "runtime.mallocgc": true,
+		"main.run": false, "aeshashbody": false, "type:.eq.anyproxy/config.Model": false,
+		"_ZN6__tsanL14MemoryRangeSetEmmNS_9RawShadowE.part.0": false, "x_cgo_getstackbound.cold": false, "read.constprop.0": false,
+	} {
+		if useful(function) != want {
+			t.Errorf("%s: useful %v", function, !want)
+		}
+	}
+}
+
 // The profile in the repository must fit its sources to a large part. When it
 // no longer does, make it anew.
 func TestProfileOfReleases(t *testing.T) {
