@@ -65,7 +65,7 @@ func (p *Provider) Send(ctx context.Context, r *providers.Request) (*providers.S
 	if err != nil {
 		return nil, err
 	}
-	res, err := x.Do(p.request(x, r), upstream.NewBody(r.Body, p.splice(r)))
+	res, err := x.Do(p.request(x, r), r.Body, p.splice(r))
 	if err != nil {
 		return nil, err
 	}

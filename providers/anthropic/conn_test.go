@@ -20,7 +20,6 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/providers"
-	"anyproxy/providers/upstream"
 )
 
 // Whatever the head and the body are long, and whichever buffer they just fill,
@@ -29,8 +28,8 @@ func TestRequestsOfAllSizesGoOut(t *testing.T) {
 	up := newEcho(t)
 	p := newProvider(t, config.Provider{Endpoint: up.URL}, testKey)
 	sizes := []int{0, 1, 5_000, 40_000, 3 << 20}
-	for n := range 2 * upstream.PlainWriteBuffer { // somewhere there head and body fill the buffer to the byte
-		sizes = append(sizes, n)
+	for n := range 600 { // somewhere there head and body fill what goes out in one piece, or may wait for no answer, to the byte
+		sizes = append(sizes, 16<<10-n, 32<<10-n)
 	}
 	for _, n := range sizes {
 		for _, model := range []string{"claude-opus-4-8", "another"} {
@@ -83,8 +82,8 @@ func TestBurstIsFewFrames(t *testing.T) {
 	if got.err != nil || got.bytes != text {
 		t.Fatalf("%d bytes of %d, %v", len(got.bytes), len(text), got.err)
 	}
-	if most := len(text)/upstream.PlainReadBuffer/2 + 1; len(got.frames) > most {
-		t.Errorf("%d frames for %d bytes, want at most %d: the socket is read in pieces of %d", len(got.frames), len(text), most, upstream.PlainReadBuffer)
+	if most := len(text)/(8<<10) + 2; len(got.frames) > most { // what has come is read 32 KB at a time, and may have come in less
+		t.Errorf("%d frames for %d bytes, want at most %d", len(got.frames), len(text), most)
 	}
 }
 

@@ -211,7 +211,7 @@ func (c *call) accept(res *http.Response) (*providers.Stream, error) {
 	case res.StatusCode >= 400:
 		said = translated(res, redact.New(c.signed.SecretAccessKey, c.signed.SessionToken, c.Key.Reveal()))
 	case upstream.ContentType(res.Header) == eventStream:
-		unpacked = &events{body: res.Body, ended: c.Unwatched}
+		unpacked = &events{body: res.Body}
 		res.Body = unpacked
 		res.Header.Set("Content-Type", "text/event-stream")
 	case c.req.Endpoint == providers.CountTokens:

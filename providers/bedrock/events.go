@@ -44,9 +44,6 @@ var (
 // Nothing is allocated for an event but what buffers grow.
 type events struct {
 	body io.ReadCloser
-	// ended, if not nil, is called when the body has ended, which may be long
-	// before all of out has been read.
-	ended func()
 
 	in    []byte // in[from:] has been read and not been unpacked
 	from  int
@@ -96,9 +93,7 @@ func (e *events) fill() {
 	}
 	n, err := e.body.Read(e.in[len(e.in):cap(e.in)])
 	e.in = e.in[:len(e.in)+n]
-	if e.err = err; err != nil && e.ended != nil {
-		e.ended()
-	}
+	e.err = err
 }
 
 // unpack takes the whole frames out of in. What is wrong with one counts

@@ -100,7 +100,7 @@ func (l *line) Do(req *http.Request) (*http.Response, error) {
 	req.Header["Idempotency-Key"] = nil
 	kept := providers.NewBody(sent, nil)
 	defer kept.Release()
-	l.res, l.err = l.Exchange.Do(req, upstream.NewBody(kept, [3][]byte{sent}))
+	l.res, l.err = l.Exchange.Do(req, kept, [3][]byte{sent})
 	return l.res, l.err
 }
 

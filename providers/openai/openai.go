@@ -143,13 +143,12 @@ func (p *Provider) exchange(ctx context.Context, r *providers.Request, c *conver
 	}
 	sent := providers.NewBody(c.out, upstream.Recycle)
 	c.out = nil
-	body := upstream.NewBody(sent, [3][]byte{sent.Bytes()})
 	req := &http.Request{Method: http.MethodPost, URL: p.address.of(r.Model), Header: p.header(r, x.Key)}
 	if req.Host = req.URL.Host; req.Header.Get("Host") != "" {
 		req.Host = req.Header.Get("Host") // the transport sends no other
 	}
-	res, err := x.Do(req, body)
-	sent.Release() // not before: a dead connection has it sent again, after its first reader was closed
+	res, err := x.Do(req, sent, [3][]byte{sent.Bytes()})
+	sent.Release()
 	if err != nil {
 		return nil, complaint{}, err
 	}

@@ -26,8 +26,9 @@ const (
 // An Answer is an upstream's response, unpacked.
 type Answer struct {
 	*Exchange
-	Res  *http.Response
-	body io.Reader // nil when its encoding is none of ours
+	Res    *http.Response
+	body   io.Reader // nil when its encoding is none of ours
+	packed bool
 	// waits takes the place of the header once that is let go.
 	waits *waits
 }
@@ -68,9 +69,7 @@ const statusOverloaded = 529
 func (x *Exchange) Take(res *http.Response) Answer {
 	x.redactHeader(res.Header)
 	a := Answer{Exchange: x, Res: res, body: decoded(res)}
-	if _, packed := a.body.(*gunzip); packed {
-		x.Unwatched()
-	}
+	_, a.packed = a.body.(*gunzip)
 	return a
 }
 

@@ -32,7 +32,7 @@ type Client struct {
 	Headers map[string]config.Secret
 
 	key       credential.Source
-	transport atomic.Pointer[http.Transport]
+	transport atomic.Pointer[transport]
 	redactor  atomic.Pointer[keyRedactor]
 }
 
@@ -54,7 +54,7 @@ func New(cfg config.Provider, key credential.Source) (*Client, error) {
 
 // Close closes the idle connections. Streams that are being read go on.
 func (c *Client) Close() error {
-	c.transport.Load().CloseIdleConnections()
+	c.transport.Load().closeIdle()
 	return nil
 }
 
@@ -62,11 +62,11 @@ func (c *Client) Close() error {
 // in time: a network that loses everything tells none of them. The one connection
 // of HTTP/2 may still have streams, and cannot be told apart: there the requests
 // to come get a transport of their own.
-func (c *Client) distrust(t *http.Transport) {
-	if t.Protocols.HTTP2() {
-		c.transport.CompareAndSwap(t, t.Clone())
+func (c *Client) distrust(t *transport) {
+	if t.own == nil {
+		c.transport.CompareAndSwap(t, &transport{net: t.net.Clone()})
 	}
-	t.CloseIdleConnections()
+	t.closeIdle()
 }
 
 // BaseURL parses an endpoint.

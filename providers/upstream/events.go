@@ -49,12 +49,15 @@ func (e *Events) Fill() error {
 	}
 }
 
+// waiting reports whether more has come. Of what is packed that cannot be told.
+func (e *Events) waiting() bool { return e.plain != nil && !e.packed && e.plain.Waiting() }
+
 const (
 	// drainTime is how long the end of a body may take to come behind the last
 	// event. A client that spoke to the upstream itself would wait for it
 	// without bound.
 	drainTime  = 100 * time.Millisecond
-	drainReads = 4
+	drainReads = 4 // over net/http
 )
 
 // Close ends the exchange. After a whole answer it reads on to the end of the
@@ -73,6 +76,10 @@ func (e *Events) Close() error {
 }
 
 func (e *Events) drain() {
+	if e.plain != nil {
+		e.plain.Drain(drainTime)
+		return
+	}
 	late := time.AfterFunc(drainTime, func() { e.Res.Body.Close() })
 	defer late.Stop()
 	for range drainReads {

@@ -1,17 +1,16 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptrace"
 	"time"
 
 	"anyproxy/config"
 	"anyproxy/providers"
 	"anyproxy/providers/credential"
+	"anyproxy/providers/upstream/http1"
 )
 
 // An Exchange is one attempt, from the request to the end of its answer.
@@ -21,10 +20,9 @@ type Exchange struct {
 	Key   config.Secret // what the upstream is shown; empty where its auth sends none
 
 	ctx   context.Context
-	over  *http.Transport
-	trace httptrace.ClientTrace
-	taken bool  // the request's header is ours
-	conn  *conn // the answer's connection where it is a plain one of ours, else nil
+	over  *transport
+	taken bool        // the request's header is ours
+	plain *http1.Body // the answer's, nil where it came over net/http
 }
 
 // Begin starts an attempt: it takes the key. Every failure of the Exchange is
@@ -42,63 +40,35 @@ func (c *Client) Begin(ctx context.Context, model string) (*Exchange, error) {
 // blank is what requests are made from: a context is set by copying only.
 var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
-// Do sends a request, of which it takes the method, URL, host and header, with
-// the given body, which it closes, whatever happens. The header must not be used
-// behind it.
-func (x *Exchange) Do(head *http.Request, body *Body) (*http.Response, error) {
-	body.onRepeat = x.over.CloseIdleConnections // where one is dead all are suspect: the repetition gets a fresh one
-	req := blank.WithContext(x.traced(x.ctx, body))
-	req.Method, req.URL, req.Host, req.Header = head.Method, head.URL, head.Host, head.Header
-	req.Body, req.GetBody, req.ContentLength = body, body.again, body.size
-	res, err := x.over.RoundTrip(req)
-	body.settle()
-	switch {
-	case err == nil:
-		if body.written() { // the transport keeps the request to the end of its answer, which may take minutes
-			x.dropHeader(req.Header)
-		}
-		return res, nil
-	case body.sent():
-		return nil, x.Fail(providers.ClassBroken, err)
-	default:
-		return nil, x.Fail(providers.ClassConnect, err)
+// Do sends a request, of which it takes the method, URL, host and header, with a
+// body in parts, which lie in kept or in memory that is never changed. The caller
+// holds kept meanwhile. The header must not be used behind it.
+func (x *Exchange) Do(head *http.Request, kept *providers.Body, parts [3][]byte) (*http.Response, error) {
+	if x.over.reaches(head.URL) {
+		return x.send(head, kept, parts)
 	}
+	return x.sendOver(head, kept, parts)
 }
 
-// traced has the transport tell which connection the exchange got, before it
-// is written to.
-func (x *Exchange) traced(ctx context.Context, b *Body) context.Context {
-	x.trace.GotConn = func(info httptrace.GotConnInfo) {
-		if x.conn, _ = info.Conn.(*conn); x.conn != nil { // TLS and HTTP/2 have theirs above it
-			x.conn.body = b
-		}
+// send makes the exchange over a connection of our own.
+func (x *Exchange) send(head *http.Request, kept *providers.Body, parts [3][]byte) (*http.Response, error) {
+	r := http1.Request{Method: head.Method, URL: head.URL, Host: head.Host, Header: head.Header, Body: parts, Held: kept}
+	res, err := x.over.own.Do(x.ctx, &r)
+	x.dropHeader(head.Header)
+	if err != nil {
+		return nil, x.unanswered(r.Sent, err)
 	}
-	return httptrace.WithClientTrace(ctx, &x.trace)
+	x.plain, _ = res.Body.(*http1.Body)
+	return res, nil
 }
 
-// waiting reports whether the next read of the answer's body surely finds more
-// of it without waiting. It is asked between two reads of the body, before its
-// end. What is ahead may be no more than the end of a chunk and half the head of
-// the next: reading those would wait for the rest, and keep back what has come.
-func (x *Exchange) waiting() bool {
-	if x.conn == nil {
-		return false
+// unanswered is the failure of a request without an answer.
+func (x *Exchange) unanswered(sent bool, err error) *providers.Error {
+	if sent {
+		return x.Fail(providers.ClassBroken, err)
 	}
-	ahead := x.conn.ahead
-	for range 2 {
-		i := bytes.IndexByte(ahead, '\n')
-		if i < 0 {
-			return false
-		}
-		ahead = ahead[i+1:]
-	}
-	return len(ahead) >= 2
+	return x.Fail(providers.ClassConnect, err)
 }
-
-// Unwatched says that the end of the answer's body is read, or may be, before
-// that of what is made of it: its connection may be another exchange's from then
-// on, and must not be looked at.
-func (x *Exchange) Unwatched() { x.conn = nil }
 
 // Fail makes an error of a failure without an answer. When the attempt has
 // been cancelled, that is the failure, whatever it led to.

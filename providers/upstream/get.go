@@ -27,7 +27,7 @@ func (c *Client) Get(ctx context.Context, build func(key config.Secret) (*http.R
 	if err != nil {
 		return nil, x.Fail(providers.ClassConnect, err)
 	}
-	res, err := x.over.RoundTrip(req.WithContext(ctx))
+	res, err := x.over.net.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return nil, x.Fail(providers.ClassConnect, err)
 	}

@@ -8,12 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/providers/upstream/http1"
 )
 
 const (
@@ -21,15 +24,26 @@ const (
 	idleConnTimeout     = 90 * time.Second
 	maxIdleConns        = 64
 	maxHeaderBytes      = 256 << 10
-	// These are enough where conn gathers what is read and written.
-	PlainReadBuffer, PlainWriteBuffer = 1 << 10, 256
-	// TLS makes a record of each write: a short request should fit in one.
-	tlsReadBuffer, tlsWriteBuffer = 2 << 10, 4 << 10
 )
 
-// newTransport makes a pool of connections for one provider. HTTP/1.1 is the
-// default: one dead connection must not end all streams.
-func newTransport(cfg config.Provider) (*http.Transport, error) {
+// A transport is the connections to one provider: our own for HTTP/1.1, which is
+// the default, as one dead connection must not end all streams; net/http's for
+// HTTP/2, through a proxy, and for what is asked beside the way of requests.
+type transport struct {
+	own *http1.Pool // nil with HTTP/2
+	net *http.Transport
+	// asked is the last address of which it is known whether it is reached without a
+	// proxy: almost always the only one.
+	asked atomic.Pointer[route]
+}
+
+// route says whether no proxy stands before an address.
+type route struct {
+	scheme, host string
+	direct       bool
+}
+
+func newTransport(cfg config.Provider) (*transport, error) {
 	tlsConfig, err := newTLS(cfg.TLS)
 	if err != nil {
 		return nil, err
@@ -37,9 +51,10 @@ func newTransport(cfg config.Provider) (*http.Transport, error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(cfg.HTTP2)
-	t := &http.Transport{
+	dial := newDialer(cfg.Timeouts.Connect).DialContext
+	t := &transport{net: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dial(newDialer(cfg.Timeouts.Connect)),
+		DialContext:            dial,
 		TLSClientConfig:        tlsConfig,
 		TLSHandshakeTimeout:    tlsHandshakeTimeout,
 		Protocols:              protocols,
@@ -48,13 +63,34 @@ func newTransport(cfg config.Provider) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
-		ReadBufferSize:         PlainReadBuffer,
-		WriteBufferSize:        PlainWriteBuffer,
-	}
-	if !strings.HasPrefix(cfg.Endpoint, "http:") { // without one it is AWS's own
-		t.ReadBufferSize, t.WriteBufferSize = tlsReadBuffer, tlsWriteBuffer
+	}}
+	if !cfg.HTTP2 {
+		t.own = &http1.Pool{Dial: dial, TLS: tlsConfig, HandshakeTime: tlsHandshakeTimeout,
+			MaxIdle: maxIdleConns, IdleTime: idleConnTimeout, MaxHead: maxHeaderBytes}
 	}
 	return t, nil
+}
+
+// reaches reports whether a connection of our own leads to u.
+func (t *transport) reaches(u *url.URL) bool {
+	if t.own == nil {
+		return false
+	}
+	r := t.asked.Load()
+	if r == nil || r.scheme != u.Scheme || r.host != u.Host {
+		proxy, err := t.net.Proxy(&http.Request{URL: u})
+		r = &route{scheme: u.Scheme, host: u.Host, direct: proxy == nil && err == nil}
+		t.asked.Store(r)
+	}
+	return r.direct
+}
+
+// closeIdle closes the connections that nobody uses.
+func (t *transport) closeIdle() {
+	t.net.CloseIdleConnections()
+	if t.own != nil {
+		t.own.CloseIdle()
+	}
 }
 
 func newTLS(cfg config.TLS) (*tls.Config, error) {

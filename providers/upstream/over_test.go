@@ -11,10 +11,11 @@ import (
 func TestBodyRead(t *testing.T) {
 	var released int
 	kept := providers.NewBody([]byte("abcdef"), func([]byte) { released++ })
-	b := NewBody(kept, [3][]byte{[]byte("ab"), []byte("X"), []byte("ef")})
+	b := newBody(kept, [3][]byte{[]byte("ab"), []byte("X"), []byte("ef")})
 	if b.sent() {
 		t.Error("sent before a Read")
 	}
+	b.onRepeat = func() {}
 	again, err := b.again()
 	if err != nil {
 		t.Fatal(err)

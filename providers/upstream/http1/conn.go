@@ -1,0 +1,200 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+// conn is a connection, in the hands of one exchange or idle in the pool.
+type conn struct {
+	net.Conn          // what is spoken over: raw, or TLS on it
+	raw      net.Conn // the socket
+	pool     *Pool
+	host     *host
+	probe    syscall.RawConn // of raw; nil where there is none
+	idle     time.Time       // since when
+	reused   bool
+}
+
+// close ends the connection without the farewell of TLS, which would wait for a
+// server that does not read.
+func (c *conn) close() { _ = c.raw.Close() }
+
+// errDead is a connection that was idle and turned out to be dead before a byte
+// of an answer came.
+var errDead = errors.New("the kept-alive connection was dead")
+
+const (
+	// copied is how long a request may be to be copied behind its head: cheaper
+	// than to have the system gather it, and one record of TLS.
+	copied = 16 << 10
+	// inline is how long a request may be to be written before the answer is waited
+	// for. All of it fits into the buffers of two systems: a server that answers
+	// without reading holds nothing up.
+	inline = 32 << 10
+	// deadTime is how long a connection that cannot be written to may go on to say
+	// what is the matter.
+	deadTime = time.Second
+	// writeWait is how long the end of a request may be written after the end of
+	// its answer for the connection to be kept.
+	writeWait = 50 * time.Millisecond
+	// maxInformed is how many informational answers may precede the real one.
+	maxInformed = 5
+)
+
+// exchange sends the request and reads the head of the answer. It takes the
+// connection and the head, and closes what it does not hand on.
+func (c *conn) exchange(ctx context.Context, r *Request, head *[]byte) (*http.Response, error) {
+	b := &Body{c: c, ctx: ctx}
+	b.release = context.AfterFunc(ctx, c.close)
+	r.Sent = true
+	if r.size() <= inline {
+		b.wrote = c.write(r.Body, head)
+		freeHead(head)
+	} else {
+		b.writing = c.writeBeside(r, head)
+	}
+	h, err := b.head()
+	if err != nil {
+		b.fail(err)
+		return nil, b.err
+	}
+	res := &http.Response{
+		StatusCode: h.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: h.header, Body: b, ContentLength: -1,
+	}
+	if h.frame == byLength {
+		res.ContentLength = int64(h.length)
+	}
+	return res, nil
+}
+
+// readFor bounds how long may be read from now on.
+func (c *conn) readFor(d time.Duration) { _ = c.raw.SetReadDeadline(time.Now().Add(d)) }
+
+// write sends a request: head and body in one piece where they are short. What
+// the server has to say to a failure is read for a little while.
+func (c *conn) write(parts [3][]byte, head *[]byte) error {
+	b := *head
+	all := make(net.Buffers, 1, 4)
+	for _, part := range parts {
+		if len(all) == 1 && len(b)+len(part) > copied && c.Conn != c.raw {
+			n := max(copied-len(b), 0) // fills the record
+			b, part = append(b, part[:n]...), part[n:]
+		}
+		switch {
+		case len(part) == 0:
+		case len(all) == 1 && len(b)+len(part) <= copied:
+			b = append(b, part...)
+		default:
+			all = append(all, part)
+		}
+	}
+	*head = b
+	var err error
+	if all[0] = b; len(all) == 1 {
+		_, err = c.Write(b)
+	} else {
+		_, err = all.WriteTo(c.Conn)
+	}
+	if err != nil {
+		c.readFor(deadTime)
+	}
+	return err
+}
+
+// writeBeside writes a long request while the answer is waited for: a server may
+// answer before it has read all, and read no more. The result comes when the
+// request's memory is not used any more.
+func (c *conn) writeBeside(r *Request, head *[]byte) <-chan error {
+	done := make(chan error, 1)
+	parts, held := r.Body, r.Held
+	held.Retain()
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		defer held.Release()
+		defer contain(&err)
+		err = c.write(parts, head)
+		freeHead(head)
+	}()
+	return done
+}
+
+// head reads up to the end of the answer's head. What came behind it is ahead.
+func (b *Body) head() (head, error) {
+	buf := heads.Get().(*[]byte)
+	from := 0
+	for informed := 0; ; {
+		end := headEnd(*buf, from)
+		if end < 0 {
+			from = max(len(*buf)-2, 0) // half of the blank line may be there
+			if len(*buf) > b.c.pool.MaxHead {
+				freeHead(buf)
+				return head{}, fmt.Errorf("%w: over %d bytes", errHead, b.c.pool.MaxHead)
+			}
+			if err := b.more(buf); err != nil {
+				freeHead(buf)
+				return head{}, err
+			}
+			continue
+		}
+		h, err := parseHead((*buf)[:end])
+		switch {
+		case err == nil && h.status == http.StatusSwitchingProtocols:
+			err = fmt.Errorf("%w: a change of protocol that was not asked for", errHead)
+		case err == nil && h.status < 200:
+			if informed++; informed <= maxInformed {
+				*buf = (*buf)[:copy(*buf, (*buf)[end:])]
+				from = 0
+				continue
+			}
+			err = fmt.Errorf("%w: more than %d informational answers", errHead, maxInformed)
+		}
+		if err != nil {
+			freeHead(buf)
+			return h, err
+		}
+		b.begin(h, buf, end)
+		return h, nil
+	}
+}
+
+// more reads more of a head.
+func (b *Body) more(buf *[]byte) error {
+	if have := *buf; len(have) == cap(have) {
+		grown := make([]byte, len(have), 2*cap(have))
+		copy(grown, have)
+		*buf = grown
+	}
+	have := *buf
+	n, err := b.c.Read(have[len(have):cap(have)])
+	*buf = have[:len(have)+n]
+	if n > 0 || err == nil {
+		b.heard = b.heard || n > 0
+		return nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && !b.unsent() && b.wrote != nil {
+		err = b.wrote
+	}
+	switch {
+	case !b.heard && b.c.reused && isDead(err):
+		return errDead
+	case err == io.EOF:
+		return fmt.Errorf("read the answer's head: %w", io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("read the answer's head: %w", err)
+}
+
+// isDead reports whether an error is the other end's being gone.
+func isDead(err error) bool {
+	var system syscall.Errno
+	return err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &system)
+}
