@@ -34,8 +34,9 @@ func recycle(b []byte) {
 	}
 }
 
-// readBody reads the whole request body into a pooled buffer.
-func readBody(w http.ResponseWriter, r *http.Request) (*providers.Body, *refusal) {
+// readBody reads the whole request body into a pooled buffer. l looks at it
+// meanwhile.
+func readBody(w http.ResponseWriter, r *http.Request, l *outlook) (*providers.Body, *refusal) {
 	for _, coding := range r.Header.Values("Content-Encoding") {
 		if coding == "" || strings.EqualFold(coding, "identity") {
 			continue
@@ -47,7 +48,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (*providers.Body, *refusal
 		return nil, tooLarge()
 	}
 	buf := (*bodies.Get().(*[]byte))[:0]
-	buf, err := readAll(buf, io.LimitReader(r.Body, maxBody+1), r.ContentLength)
+	buf, err := readAll(buf, io.LimitReader(r.Body, maxBody+1), r.ContentLength, l)
 	if err != nil {
 		recycle(buf)
 		return nil, bodyRefusal(err)
@@ -89,7 +90,7 @@ func bodyRefusal(err error) *refusal {
 
 // readAll appends r to buf, growing it as bytes really come: what is promised
 // beyond firstRead is believed up to four times of what is there.
-func readAll(buf []byte, r io.Reader, expected int64) ([]byte, error) {
+func readAll(buf []byte, r io.Reader, expected int64, l *outlook) ([]byte, error) {
 	want := min(max(int(expected), 0)+1, firstRead) // one more, so that EOF is seen without growing
 	if cap(buf) < want {
 		buf = make([]byte, 0, want)
@@ -106,5 +107,6 @@ func readAll(buf []byte, r io.Reader, expected int64) ([]byte, error) {
 		if err != nil {
 			return buf, err
 		}
+		l.look(buf)
 	}
 }

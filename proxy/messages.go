@@ -56,12 +56,13 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 // prepare reads the request. From there on the exchange holds its body.
 func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endpoint) (*exchange, *refusal) {
 	reading := time.Now()
-	body, bad := readBody(w, c.Request)
+	var ahead outlook
+	body, bad := readBody(w, c.Request, &ahead)
 	read := time.Since(reading)
 	if bad != nil {
 		return nil, bad
 	}
-	sc, bad := scanBody(body.Bytes())
+	sc, bad := scanBody(body.Bytes(), ahead)
 	if bad == nil && !c.key.allows(sc.model) {
 		bad = refuse(http.StatusForbidden, "this client key may not ask for the model "+s.quoted(sc.model))
 	}

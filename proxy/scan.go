@@ -34,9 +34,57 @@ type scan struct {
 	thinking, tools      bool // are asked for
 }
 
-// scanBody reads a Messages request. It checks that the body is one JSON object
-// that names its model, and leaves all else to the upstream.
-func scanBody(b []byte) (scan, *refusal) {
+// An outlook scans the messages of a long body while it is still coming: whoever
+// waits for the next bytes has the time, and those that have come are in the
+// processor's cache.
+type outlook struct {
+	found    bool
+	messages jsonscan.Elements
+	next     int // how much must have come for the next look
+}
+
+// lookEvery is how much more has to come for another look. What has only begun is
+// scanned again: so as much as that has to come, too.
+const lookEvery = 64 << 10
+
+// look is told of what has come so far.
+func (l *outlook) look(b []byte) {
+	if len(b) >= max(l.next, lookEvery) {
+		l.next = len(b) + max(lookEvery, len(b)-l.advance(b))
+	}
+}
+
+// advance scans what has come, and returns how much of it is done with.
+func (l *outlook) advance(b []byte) int {
+	if !l.found {
+		l.find(b)
+	}
+	if !l.found {
+		return 0
+	}
+	return l.messages.Advance(b)
+}
+
+// find looks for the messages.
+func (l *outlook) find(b []byte) {
+	o, err := jsonscan.OpenObject(b, 0, maxDepth)
+	for err == nil && o.NextKey() {
+		if jsonscan.Is(o.Key, "messages") {
+			l.found, l.messages = true, elementsOf(o.Val.Start)
+			return
+		}
+	}
+}
+
+// elementsOf counts the content blocks of the messages that stand at start.
+func elementsOf(start int) jsonscan.Elements {
+	return jsonscan.Elements{Start: start, MaxDepth: maxDepth - 1, Name: "content"}
+}
+
+// scanBody reads a Messages request, of which l may have seen the beginning. It
+// checks that the body is one JSON object that names its model, and leaves all else
+// to the upstream.
+func scanBody(b []byte, l outlook) (scan, *refusal) {
 	s := scan{size: len(b)}
 	o, err := jsonscan.OpenObject(b, 0, maxDepth)
 	if err != nil {
@@ -46,7 +94,11 @@ func scanBody(b []byte) (scan, *refusal) {
 	for o.NextKey() {
 		if jsonscan.Is(o.Key, "messages") {
 			s.messagesAt = o.Val.Start
-			end, blocks, err := jsonscan.CountElements(b, o.Val.Start, maxDepth-1, "content")
+			list := l.messages
+			if !l.found || list.Start != o.Val.Start {
+				list = elementsOf(o.Val.Start)
+			}
+			end, blocks, err := list.Finish(b)
 			if blocks > maxBlocks {
 				return s, refuse(http.StatusBadRequest, "messages: more than "+strconv.Itoa(maxBlocks)+" content blocks")
 			}

@@ -32,7 +32,7 @@ func TestSession(t *testing.T) {
 // same one while its conversation grows, and another one has another.
 func TestConversationKeepsItsName(t *testing.T) {
 	name := func(body string) string {
-		s, bad := scanBody([]byte(body))
+		s, bad := scanBody([]byte(body), outlook{})
 		if bad != nil {
 			t.Fatal(bad)
 		}
@@ -69,7 +69,7 @@ func TestFresh(t *testing.T) {
 		`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"{\"type\":\"tool_result\"}"}]}]}`:                          true,
 		`{"model":"m"}`: true,
 	} {
-		s, bad := scanBody([]byte(body))
+		s, bad := scanBody([]byte(body), outlook{})
 		if bad != nil {
 			t.Fatal(bad)
 		}
@@ -99,6 +99,44 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// Wherever a body is cut on its way, what is made of it is the same.
+func TestBodyIsScannedWhileItComes(t *testing.T) {
+	whole := string(bodyOf(2_000))
+	for _, body := range []string{whole, whole[:1_000], strings.Replace(whole, `"},{"`, `"},{`, 2), strings.Replace(whole, `{"messages"`, `{"messages":[{"content":[1,2]}],"messages"`, 1),
+		`{"system":[{"messages":[1]}],"messages":[{"content":[{"type":"text"}]},17,{"content":[2,3]},"x"  ],"model":"m"}`, `{"messages": 12345,"model":"m"}`, `{"messages":[ ],"model":"m"}`} {
+		want, wantBad := scanBody([]byte(body), outlook{})
+		for cut := range len(body) {
+			var l outlook
+			l.advance([]byte(body[:cut]))
+			l.advance([]byte(body[:cut+(len(body)-cut)/2]))
+			got, bad := scanBody([]byte(body), l)
+			if got != want || (bad == nil) != (wantBad == nil) || bad != nil && *bad != *wantBad {
+				t.Fatalf("%s cut at %d: %+v, %+v; whole: %+v, %+v", body, cut, got, bad, want, wantBad)
+			}
+		}
+	}
+}
+
+// What has come of a body is looked at a few times, not with every read, however
+// much of it is one message.
+func TestLooksAtABodyAreFew(t *testing.T) {
+	for what, message := range map[string]int{"short": 1_000, "one long": 8 << 20} {
+		body := []byte(`{"messages":[` + strings.Repeat(`{"content":"`+strings.Repeat("x", message)+`"},`, 8<<20/message))
+		var l outlook
+		scanned, at := 0, 0
+		for n := 0; n < len(body); n += 4 << 10 {
+			before := l.next
+			if l.look(body[:n]); l.next != before {
+				scanned += n - at
+				at = l.messages.Advance(nil)
+			}
+		}
+		if scanned > 3*len(body) {
+			t.Errorf("%s messages: %d bytes scanned of %d", what, scanned, len(body))
+		}
+	}
+}
+
 // FuzzScanBody holds that whatever is taken is a JSON object whose model is
 // where the scan says, so that replacing those bytes changes the model alone.
 func FuzzScanBody(f *testing.F) {
@@ -114,7 +152,13 @@ func FuzzScanBody(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s, bad := scanBody(body)
+		s, bad := scanBody(body, outlook{})
+		var l outlook
+		l.advance(body[:len(body)/3])
+		l.advance(body[:len(body)/3*2])
+		if ahead, no := scanBody(body, l); ahead != s || (no == nil) != (bad == nil) || no != nil && *no != *bad {
+			t.Fatalf("scanned while it came: %+v, %+v; whole: %+v, %+v", ahead, no, s, bad)
+		}
 		if bad != nil {
 			if bad.status != 400 || bad.message == "" {
 				t.Fatalf("refused with %d %q", bad.status, bad.message)
@@ -170,7 +214,7 @@ func BenchmarkScanBody(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, bad := scanBody(body); bad != nil {
+				if _, bad := scanBody(body, outlook{}); bad != nil {
 					b.Fatal(bad)
 				}
 			}

@@ -56,11 +56,29 @@ func Valid(b []byte, maxDepth int) error {
 	return nil
 }
 
-// CountElements checks the value at b[i] like Value and counts, if it is an
-// array of objects, the elements of the arrays that are their members of the
-// given name. With an error n is what had been counted by then.
-func CountElements(b []byte, i, maxDepth int, name string) (end, n int, err error) {
-	end, n, f := countElements(b, skipSpace(b, i), maxDepth, name)
+// Elements checks the value at Start like Value and counts, if it is an array of
+// objects, the elements of the arrays that are their members of the given name. The
+// text may still be coming meanwhile: what has come whole is not scanned again.
+type Elements struct {
+	Start    int
+	MaxDepth int
+	Name     string
+
+	at int // behind the comma that follows the last whole element, 0 = at the beginning
+	n  int
+}
+
+// Advance scans the elements that have come, and returns where the first one
+// begins that has not come whole. What is wrong is left to Finish.
+func (e *Elements) Advance(b []byte) int {
+	_, _, _ = e.scan(b)
+	return max(e.at, e.Start)
+}
+
+// Finish scans the rest and returns the index just behind the value. With an error
+// n is what had been counted by then.
+func (e *Elements) Finish(b []byte) (end, n int, err error) {
+	end, n, f := e.scan(b)
 	if f != sound {
 		return end, n, newError(end, f)
 	}
@@ -205,23 +223,26 @@ func elements(b []byte, i, depth int) (end, n int, f fault) {
 	}
 }
 
-// countElements is CountElements where white space has been skipped.
-func countElements(b []byte, i, depth int, name string) (end, n int, f fault) {
-	if i >= len(b) || b[i] != '[' {
-		end, f = value(b, i, depth)
-		return end, 0, f
+// scan goes on to the end of the value, or of b.
+func (e *Elements) scan(b []byte) (end, n int, f fault) {
+	i, depth := e.at, e.MaxDepth
+	if i == 0 {
+		if i = skipSpace(b, e.Start); i >= len(b) || b[i] != '[' {
+			end, f = value(b, i, depth)
+			return end, 0, f
+		}
+		if depth <= 0 {
+			return i, 0, tooDeep
+		}
+		i++
+		if first := skipSpace(b, i); first < len(b) && b[first] == ']' {
+			return first + 1, 0, sound
+		}
 	}
-	if depth <= 0 {
-		return i, 0, tooDeep
-	}
-	i = skipSpace(b, i+1)
-	if i < len(b) && b[i] == ']' {
-		return i + 1, 0, sound
-	}
-	for {
-		if i < len(b) && b[i] == '{' {
+	for n = e.n; ; e.at, e.n = i, n {
+		if i = skipSpace(b, i); i < len(b) && b[i] == '{' {
 			var more int
-			i, more, f = members(b, i, depth-1, name)
+			i, more, f = members(b, i, depth-1, e.Name)
 			n += more
 		} else {
 			i, f = value(b, i, depth-1)
@@ -233,7 +254,7 @@ func countElements(b []byte, i, depth int, name string) (end, n int, f fault) {
 			i, f = closing(b, i, ']')
 			return i, n, f
 		}
-		i = skipSpace(b, i+1)
+		i++
 	}
 }
 
