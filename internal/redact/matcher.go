@@ -17,12 +17,13 @@ type matcher struct {
 	window  int                 // 0 = there are no needles
 	shift   [pairs]uint8        // by pair: how far to move; 0 = a needle may stand here
 	needles map[uint16][][]byte // by the pair at the window's end, longest first
+	anchors *anchors            // say first whether there may be a match, or a key; nil = they do not
 }
 
 // newMatcher looks for every form of each value.
 func newMatcher(values []string) *matcher {
-	m := &matcher{needles: make(map[uint16][][]byte)}
 	needles := needlesOf(values)
+	m := &matcher{needles: make(map[uint16][][]byte), anchors: newAnchors(needles)}
 	if len(needles) == 0 {
 		return m
 	}

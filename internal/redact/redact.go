@@ -38,10 +38,14 @@ func New(values ...string) *Redactor {
 func (r *Redactor) Set(values ...string) { r.secrets.Store(newMatcher(values)) }
 
 // Bytes returns b with every secret replaced; b itself, which it never changes,
-// when there is none. Whatever the number of secrets it is two passes that look
-// at a fraction of the bytes, about 15 ms for a body of 32 MiB.
+// when there is none. That is one quick pass where there are no secrets and few
+// to look for, else two more that look at a fraction of the bytes.
 func (r *Redactor) Bytes(b []byte) []byte {
-	return replace(replace(b, r.secrets.Load().next), nextKey)
+	m := r.secrets.Load()
+	if m.anchors.clean(b) {
+		return b
+	}
+	return replace(replace(b, m.next), nextKey)
 }
 
 // String is Bytes for a string.

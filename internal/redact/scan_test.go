@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -49,8 +50,25 @@ func plainNextKey(b []byte, at int) (int, int) {
 // checkScan has all ways to scan a text agree on every match in it.
 func checkScan(t *testing.T, text string, values []string) {
 	t.Helper()
-	checkFinder(t, []byte(text), newMatcher(values).next, plainNext(needlesOf(values)))
+	m := newMatcher(values)
+	plain := plainNext(needlesOf(values))
+	checkFinder(t, []byte(text), m.next, plain)
 	checkKeys(t, []byte(text))
+	checkClean(t, []byte(text), m.anchors, plain)
+}
+
+// checkClean has the quick pass say of no text with a secret that it is clean.
+func checkClean(t *testing.T, text []byte, a *anchors, plain finder) {
+	t.Helper()
+	if !a.clean(text) {
+		return
+	}
+	if at, _ := plain(text, 0); at >= 0 {
+		t.Fatalf("a value at %d is overlooked in %q", at, text)
+	}
+	if at, _ := plainNextKey(text, 0); at >= 0 {
+		t.Fatalf("a key at %d is overlooked in %q", at, text)
+	}
 }
 
 func checkKeys(t *testing.T, text []byte) {
@@ -127,6 +145,58 @@ func TestManyKeysInOneRun(t *testing.T) {
 	} {
 		if got := New().String(strings.Repeat(tt.unit, n)); got != strings.Repeat(tt.want, n) {
 			t.Errorf("%s became %.60q", tt.unit, got)
+		}
+	}
+}
+
+// TestAnchorsOverlookNothing moves secrets over all places of a block, at both
+// ends of texts too.
+func TestAnchorsOverlookNothing(t *testing.T) {
+	values := []string{"local-upstream-key-0001", `odd/"key"\<&>`, "12345678"}
+	secrets := append([]string{"sk-ant-api03-abcdefghij", "ASIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE", "Bearer 0123456789abcdef", "bearer 0123456789abcdef"}, values...)
+	for _, n := range needlesOf(values) {
+		secrets = append(secrets, string(n))
+	}
+	r := New(values...)
+	for _, secret := range secrets {
+		for before := range 100 {
+			for _, after := range []int{0, 1, 2, 33, 34, 100} {
+				text := strings.Repeat(" ", before) + secret + strings.Repeat(" ", after)
+				if r.String(text) == text {
+					t.Fatalf("%q is overlooked behind %d bytes and before %d", secret, before, after)
+				}
+			}
+		}
+	}
+}
+
+// TestAnchorsSayWhatIsClean: else each text would take the slow way.
+func TestAnchorsSayWhatIsClean(t *testing.T) {
+	if !vectors {
+		t.Skip("NOT TESTED: the quick pass, because there are no vectors here")
+	}
+	text := []byte(strings.Repeat("a task-list of disk-drives, AKIA is EURASIAN, the referer of the bearer is an error: sk-learn ", 20))
+	values := []string{"local-upstream-key-0001", "bench-second", `odd/"key"\<&>`}
+	if !newMatcher(values).anchors.clean(text) || !newMatcher(nil).anchors.clean(text) {
+		t.Error("a clean text is not found clean")
+	}
+}
+
+// TestMoreValuesThanAnchors are looked for without the quick pass, as is what has
+// no three bytes of ASCII.
+func TestMoreValuesThanAnchors(t *testing.T) {
+	var many []string
+	for i := range 100 {
+		many = append(many, fmt.Sprintf("%c%c%d-local-key", 'A'+i%26, 'a'+i/26, i))
+	}
+	const odd = "é1é2é3é4"
+	text := strings.Repeat("the stream ", 20)
+	for _, tt := range []struct {
+		values []string
+		secret string
+	}{{many, many[99]}, {[]string{odd}, odd}} {
+		if got := New(tt.values...).String(text + tt.secret + text); got != text+Dots+text {
+			t.Errorf("%q", got)
 		}
 	}
 }

@@ -106,3 +106,55 @@ done:
 	VZEROUPPER
 	MOVQ AX, ret+40(FP)
 	RET
+
+// GROUPS makes x the groups that have its bytes at one place, by their halves.
+#define GROUPS(x, low, high, scratch) \
+	VPSRLW  $4, x, scratch        \
+	VPAND   Y11, scratch, scratch \
+	VPSHUFB scratch, high, scratch \
+	VPSHUFB x, low, x             \
+	VPAND   scratch, x, x
+
+// func anchorVector(b []byte, from int, set *anchorSet) int
+TEXT ·anchorVector(SB), NOSPLIT, $0-48
+	MOVQ b_base+0(FP), SI
+	MOVQ b_len+8(FP), DX
+	MOVQ from+24(FP), AX
+	MOVQ set+32(FP), BX
+	SUBQ $34, DX                 // where the last whole block starts
+	VBROADCASTI128 (BX), Y5
+	VBROADCASTI128 16(BX), Y6
+	VBROADCASTI128 32(BX), Y7
+	VBROADCASTI128 48(BX), Y8
+	VBROADCASTI128 64(BX), Y9
+	VBROADCASTI128 80(BX), Y10
+	VPBROADCASTB   nibble<>(SB), Y11
+	VPXOR          Y14, Y14, Y14
+
+places:
+	CMPQ    AX, DX
+	JGT     none
+	VMOVDQU (SI)(AX*1), Y0
+	VMOVDQU 1(SI)(AX*1), Y1
+	VMOVDQU 2(SI)(AX*1), Y2
+	GROUPS(Y0, Y5, Y6, Y3)
+	GROUPS(Y1, Y7, Y8, Y4)
+	GROUPS(Y2, Y9, Y10, Y12)
+	VPAND   Y1, Y0, Y0
+	VPAND   Y2, Y0, Y0
+	VPTEST  Y0, Y0
+	JNZ     one
+	ADDQ    $32, AX
+	JMP     places
+
+one:
+	VPCMPEQB  Y14, Y0, Y0
+	VPMOVMSKB Y0, R8
+	NOTL      R8
+	TZCNTL    R8, R8
+	ADDQ      R8, AX
+
+none:
+	VZEROUPPER
+	MOVQ AX, ret+40(FP)
+	RET
