@@ -122,6 +122,8 @@ func appendFloat(b []byte, f float64) []byte {
 	switch {
 	case !finite(f):
 		return append(b, '0')
+	case f == float64(int32(f)) && f != 0: // nearly all that are whole, and 0 may be negative
+		return strconv.AppendInt(b, int64(f), 10)
 	case abs == 0 || abs >= 1e-6 && abs < 1e21:
 		return strconv.AppendFloat(b, f, 'f', -1, 64)
 	}

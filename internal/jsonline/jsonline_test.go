@@ -84,7 +84,7 @@ var texts = []string{
 
 var numbers = []float64{
 	0, math.Copysign(0, -1), 1, -1, 0.1, 1.5, 1e-6, 9.99e-7, 1e-7, 1e-9, 1e-10, 1e-100, 1e20, 1e21, 1.5e21, -1e21, 1e22, 1e100, 123456789.125,
-	math.MaxFloat64, math.SmallestNonzeroFloat64, math.Pi, 1.0 / 3,
+	math.MaxFloat64, math.SmallestNonzeroFloat64, math.Pi, 1.0 / 3, 42, -7, math.MaxInt32, math.MaxInt32 + 1, math.MinInt32, math.MinInt32 - 1,
 }
 
 func TestWritesAsEncodingJSON(t *testing.T) {

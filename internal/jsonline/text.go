@@ -13,7 +13,31 @@ func AppendString(b []byte, s string) []byte {
 	if s == "" {
 		return append(b, '"', '"')
 	}
-	return AppendText(b, unsafe.Slice(unsafe.StringData(s), len(s))) // which it only reads
+	text := unsafe.Slice(unsafe.StringData(s), len(s)) // which is only read
+	if len(s) > shortString || !plain(text) {
+		return AppendText(b, text)
+	}
+	b = append(append(b, '"'), text...)
+	return append(b, '"')
+}
+
+// shortString is up to where it is better to look for what needs an escape first:
+// names and values of headers have none.
+const shortString = 64
+
+// plain reports whether nothing in text needs an escape.
+func plain(text []byte) bool {
+	for ; len(text) >= word; text = text[word:] {
+		if special(binary.LittleEndian.Uint64(text)) != 0 {
+			return false
+		}
+	}
+	for _, c := range text {
+		if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // AppendText appends text as a JSON string, quotes included. What is not UTF-8
