@@ -10,8 +10,9 @@ import (
 
 // line is one on its way to the file, in a buffer that is used again.
 type line struct {
-	text jsonline.Line
-	size int64 // bytes of the queue that are reserved for it
+	text  jsonline.Line
+	size  int64 // bytes of the queue that are reserved for it
+	clean bool  // it has been found to have no secret
 }
 
 var lines = sync.Pool{New: func() any { return new(line) }}

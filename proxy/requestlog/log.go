@@ -11,8 +11,9 @@
 // viewers work; body is therefore a string, also when it holds JSON.
 //
 // The log never stands in a request's way: lines go through a bounded queue to
-// one goroutine, which takes the secrets out of them and writes many at a time,
-// and what does not fit or cannot be written is dropped and counted. A Log is safe for concurrent use, and a nil *Log is one that is off.
+// one goroutine, which takes the secrets out of those that may have some and writes
+// many at a time, and what does not fit or cannot be written is dropped and counted.
+// A Log is safe for concurrent use, and a nil *Log is one that is off.
 package requestlog
 
 import (
@@ -149,14 +150,18 @@ func (l *Log) kept(body []byte, failed bool) []byte {
 }
 
 // push queues a line of e. It is encoded here, where the body lies, rather than
-// by the writer: that saves a copy of it, and what else is kept for so long.
+// by the writer: that saves a copy of it, and what else is kept for so long. That
+// it is clean is found here too, nearly always, while the processor has it at hand.
 func (l *Log) push(e *Entry, header http.Header, body []byte) {
 	reserved := int64(usualSize + len(body))
 	if !l.queue.reserve(reserved) {
 		return
 	}
 	next := lines.Get().(*line)
-	if !l.contained(func() { next.append(e, header, body) }) {
+	if !l.contained(func() {
+		next.append(e, header, body)
+		next.clean = l.opts.Redact.Clean(next.text)
+	}) {
 		l.queue.release(reserved)
 		l.queue.dropped.Add(1)
 		return
@@ -183,7 +188,7 @@ var errBroken = errors.New("internal error, the log has its place")
 
 // write writes a line, or loses it.
 func (l *Log) write(next *line) {
-	if !l.contained(func() { l.add(next.text) }) {
+	if !l.contained(func() { l.add(next) }) {
 		l.lose(1, errBroken)
 	}
 	l.queue.release(next.size)
@@ -198,15 +203,18 @@ func (l *Log) contained(do func()) (ok bool) {
 }
 
 // add puts a line behind those that wait, and makes room for it in the file.
-func (l *Log) add(text []byte) {
+func (l *Log) add(next *line) {
 	if l.file.aborted.Load() {
 		l.lose(1, errAborted)
 		return
 	}
-	text, err := redactLine(text, l.opts.Redact)
-	if err != nil {
-		l.lose(1, err)
-		return
+	text := []byte(next.text)
+	if !next.clean {
+		var err error
+		if text, err = redactLine(text, l.opts.Redact); err != nil {
+			l.lose(1, err)
+			return
+		}
 	}
 	if len(l.buf) > 0 && len(l.buf)+len(text) > flushSize {
 		l.flush()
