@@ -104,7 +104,8 @@ func (w *wire) forget(near, far *net.TCPConn) {
 
 // carry carries what one end says until it ends, and tells the other.
 func (w *wire) carry(to, from, near *net.TCPConn) {
-	_, err := io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from})
+	// Short: those of connections that were cut stay until the end.
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, 1<<10))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.near[near] {
