@@ -23,10 +23,12 @@ type wire struct {
 	net.Conn // nil
 	answer   []byte
 	piece    int
+	reads    int
 	closed   bool
 }
 
 func (w *wire) Read(p []byte) (int, error) {
+	w.reads++
 	if len(w.answer) == 0 {
 		return 0, io.EOF
 	}
@@ -42,34 +44,55 @@ func (w *wire) SetReadDeadline(time.Time) error { return nil }
 // ask makes one request to a server that sends these bytes and closes.
 func ask(t testing.TB, answer []byte, piece, room int) (res *http.Response, body []byte, kept bool, err error) {
 	t.Helper()
-	w := &wire{answer: answer, piece: piece}
-	p := &Pool{Dial: func(context.Context, string, string) (net.Conn, error) { return w, nil }, MaxIdle: 1, IdleTime: time.Hour, MaxHead: 64 << 10}
-	defer p.CloseIdle()
+	return askOver(t, &wire{answer: answer, piece: piece}, room)
+}
+
+func askOver(t testing.TB, w *wire, room int) (res *http.Response, body []byte, kept bool, err error) {
+	t.Helper()
+	pool := &Pool{Dial: func(context.Context, string, string) (net.Conn, error) { return w, nil }, MaxIdle: 1, IdleTime: time.Hour, MaxHead: 64 << 10}
+	defer pool.CloseIdle()
 	u := &url.URL{Scheme: "http", Host: "up", Path: "/"}
-	res, err = p.Do(t.Context(), &Request{Method: http.MethodPost, URL: u})
+	res, err = pool.Do(t.Context(), &Request{Method: http.MethodPost, URL: u})
 	if err != nil {
 		return nil, nil, false, err
 	}
+	b := res.Body.(*Body)
 	var all bytes.Buffer
-	_, err = io.CopyBuffer(struct{ io.Writer }{&all}, struct{ io.Reader }{res.Body}, make([]byte, room))
+	p := make([]byte, room)
+	for err == nil {
+		there, before := b.Waiting(), w.reads
+		var n int
+		n, err = b.Read(p)
+		all.Write(p[:n])
+		if there == (w.reads > before) || n == 0 && err == nil {
+			t.Fatalf("%d bytes were there: %v; %d reads gave %d, %v", all.Len(), there, w.reads-before, n, err)
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
 	kept = !w.closed
-	res.Body.Close()
+	b.Close()
+	if _, again := b.Read(p); again == nil || again == io.EOF {
+		t.Fatalf("read behind Close: %v", again)
+	}
 	return res, all.Bytes(), kept, err
 }
 
-// oracle is what net/http makes of the same bytes.
-func oracle(answer []byte) (*http.Response, []byte, error) {
-	r := bufio.NewReaderSize(bytes.NewReader(answer), 64<<10)
+// oracle is what net/http makes of the same bytes, and how many of them it leaves.
+func oracle(answer []byte) (res *http.Response, body []byte, left int, err error) {
+	whole := bytes.NewReader(answer)
+	r := bufio.NewReaderSize(whole, 64<<10)
 	post := &http.Request{Method: http.MethodPost}
-	res, err := http.ReadResponse(r, post)
+	res, err = http.ReadResponse(r, post)
 	for err == nil && res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols {
 		res, err = http.ReadResponse(r, post)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
-	body, err := io.ReadAll(res.Body)
-	return res, body, err
+	body, err = io.ReadAll(res.Body)
+	return res, body, r.Buffered() + whole.Len(), err
 }
 
 var answers = []string{
@@ -102,6 +125,8 @@ var answers = []string{
 	"HTTP/1.1 200 OK\r\n: a\r\n\r\n",
 	"HTTP/1.1 200 OK\r\nA: b\x00c\r\n\r\n",
 	"HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "SSH-2.0-OpenSSH\r\n\r\n", "\r\n\r\n", "",
+	"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
+	"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
 }
 
 // alike compares values but for the spaces in the place of a folded line's end.
@@ -113,8 +138,9 @@ func alike(a, b []string) bool {
 // Where they differ it may only be that we refuse what net/http takes.
 func checkAnswer(t *testing.T, answer []byte, piece, room int) {
 	t.Helper()
-	res, body, kept, err := ask(t, bytes.Clone(answer), piece, room)
-	want, wantBody, wantErr := oracle(answer)
+	w := &wire{answer: bytes.Clone(answer), piece: piece}
+	res, body, kept, err := askOver(t, w, room)
+	want, wantBody, left, wantErr := oracle(answer)
 	if res == nil {
 		return // refused
 	}
@@ -122,7 +148,7 @@ func checkAnswer(t *testing.T, answer []byte, piece, room int) {
 		t.Fatalf("%q: taken, status %d; net/http: %v", answer, res.StatusCode, wantErr)
 	}
 	if wantErr != nil && len(body) == len(wantBody) && (strings.Contains(wantErr.Error(), "MIME header") || strings.Contains(wantErr.Error(), "trailer")) {
-		wantErr = nil // trailers we only count
+		wantErr, left = nil, len(w.answer) // trailers we only count
 	}
 	if err == nil && wantErr != nil || !bytes.HasPrefix(wantBody, body) || err == nil && len(body) != len(wantBody) {
 		t.Fatalf("%q: body %q, %v; net/http: %q, %v", answer, body, err, wantBody, wantErr)
@@ -134,8 +160,8 @@ func checkAnswer(t *testing.T, answer []byte, piece, room int) {
 	if res.StatusCode != want.StatusCode || !maps.EqualFunc(res.Header, want.Header, alike) {
 		t.Fatalf("%q: %d %v; net/http: %d %v", answer, res.StatusCode, res.Header, want.StatusCode, want.Header)
 	}
-	if kept && (want.Close || err != nil) {
-		t.Fatalf("%q: the connection is kept, %v", answer, err)
+	if kept && (want.Close || err != nil || wantErr == nil && len(w.answer) != left) {
+		t.Fatalf("%q: the connection is kept, %v; %d bytes of it are left, net/http: %d", answer, err, len(w.answer), left)
 	}
 }
 

@@ -47,6 +47,7 @@ func (b *Body) begin(h head, buf *[]byte, end int) {
 		b.drop()
 	}
 	if b.frame == byLength && b.left == 0 {
+		b.over(b.ahead)
 		b.finish()
 	}
 }
