@@ -27,6 +27,19 @@ type conn struct {
 // server that does not read.
 func (c *conn) close() { _ = c.raw.Close() }
 
+// alive reports whether nothing has come on an idle connection. Whatever may have
+// come, the end most of all, is not the answer to the next request.
+func (c *conn) alive() bool { return c.silent() && (c.Conn == c.raw || c.empty()) }
+
+// empty reports whether TLS holds nothing that it has taken from the socket ahead of
+// what was asked for. A deadline in the past keeps it from asking the socket.
+func (c *conn) empty() bool {
+	_ = c.raw.SetReadDeadline(time.Unix(1, 0))
+	var b [1]byte
+	_, err := c.Read(b[:])
+	return errors.Is(err, os.ErrDeadlineExceeded) && c.raw.SetReadDeadline(time.Time{}) == nil
+}
+
 // errDead is a connection that was idle and turned out to be dead before a byte
 // of an answer came.
 var errDead = errors.New("the kept-alive connection was dead")

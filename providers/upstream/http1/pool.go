@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -51,9 +52,14 @@ type host struct {
 // CloseIdle closes the idle connections, and those that become idle before the
 // next request.
 func (p *Pool) CloseIdle() {
+	p.closeIdle(true)
+}
+
+// closeIdle closes the idle connections; shut is what shall hold from now on.
+func (p *Pool) closeIdle(shut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.shut = true
+	p.shut = shut
 	for _, h := range p.hosts {
 		h.drop(len(h.idle))
 	}
@@ -65,7 +71,7 @@ func (h *host) drop(n int) {
 	for _, c := range h.idle[:n] {
 		c.close()
 	}
-	h.idle = h.idle[:copy(h.idle, h.idle[n:])]
+	h.idle = slices.Delete(h.idle, 0, n)
 }
 
 // of is what is kept for a URL's host. p is locked.
@@ -204,7 +210,7 @@ func (p *Pool) Do(ctx context.Context, r *Request) (*http.Response, error) {
 		if !errors.Is(err, errDead) {
 			return res, err
 		}
-		p.CloseIdle() // where one is dead all are suspect
+		p.closeIdle(false) // where one is dead all are suspect
 		if head, err = r.head(); err != nil {
 			return nil, err
 		}

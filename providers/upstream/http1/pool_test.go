@@ -232,6 +232,71 @@ func TestIdleConnectionThatSpeaks(t *testing.T) {
 	}
 }
 
+// What TLS has taken from the socket is not seen there.
+func TestIdleTLSConnectionThatSpeaks(t *testing.T) {
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	defer cert.Close()
+	evil := "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+	for name, more := range map[string]func(s *tls.Conn){
+		"in the last record": func(s *tls.Conn) { io.WriteString(s, "fine"+evil) },
+		"in the next record": func(s *tls.Conn) { io.WriteString(s, "fine"); io.WriteString(s, evil) },
+		"with the end":       func(s *tls.Conn) { io.WriteString(s, "fine"); s.CloseWrite(); s.SetWriteDeadline(time.Time{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun := make(chan struct{}, 2)
+			base, conns := listen(t, func(n int, c net.Conn, _ *bufio.Reader) {
+				g := &gather{Conn: c}
+				s := tls.Server(g, cert.TLS)
+				if _, err := receive(bufio.NewReader(s)); err != nil {
+					return
+				}
+				io.WriteString(s, fine[:len(fine)-4])
+				<-begun
+				g.held = new([]byte)
+				if n == 1 {
+					more(s)
+				} else {
+					io.WriteString(s, "fine")
+				}
+				c.Write(*g.held)
+				io.Copy(io.Discard, c)
+			})
+			p := newPool(t)
+			p.TLS = &tls.Config{InsecureSkipVerify: true}
+			for i := range 2 {
+				res, err := p.Do(t.Context(), request(t, "https"+strings.TrimPrefix(base, "http"), "body"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun <- struct{}{}
+				got := make([]byte, 4)
+				if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != "fine" {
+					t.Errorf("answer %d: %q, %v", i, got, err)
+				}
+				res.Body.Close()
+			}
+			if conns.Load() != 2 {
+				t.Errorf("%d connections", conns.Load())
+			}
+		})
+	}
+}
+
+// gather is a connection that can hold back what is written.
+type gather struct {
+	net.Conn
+	held *[]byte // nil = nothing
+}
+
+func (g *gather) Write(p []byte) (int, error) {
+	if g.held == nil {
+		return g.Conn.Write(p)
+	}
+	*g.held = append(*g.held, p...)
+	return len(p), nil
+}
+
 // A connection that dies when it gets its second request costs one repetition;
 // two of them are not tried, and a half answer is none.
 func TestDeadConnectionIsReplacedOnce(t *testing.T) {
@@ -280,6 +345,27 @@ func TestDeadConnectionIsReplacedOnce(t *testing.T) {
 				t.Errorf("sent %v, want %v", sent, c.sent)
 			}
 		})
+	}
+}
+
+// The connection that took the place of a dead one is kept like any other.
+func TestReplacementIsKept(t *testing.T) {
+	base, conns := listen(t, func(n int, c net.Conn, r *bufio.Reader) {
+		for i := 0; ; i++ {
+			if _, err := receive(r); err != nil || n == 1 && i == 1 {
+				return
+			}
+			io.WriteString(c, fine)
+		}
+	})
+	p := newPool(t)
+	for range 4 {
+		if got, err := get(t, p, request(t, base, "body")); err != nil || got != "fine" {
+			t.Fatal(got, err)
+		}
+	}
+	if n := conns.Load(); n != 2 {
+		t.Errorf("%d connections", n)
 	}
 }
 

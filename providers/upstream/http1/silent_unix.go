@@ -4,16 +4,15 @@ package http1
 
 import "syscall"
 
-// watch makes alive possible.
+// watch makes silent possible.
 func (c *conn) watch() {
 	if s, ok := c.raw.(syscall.Conn); ok {
 		c.probe, _ = s.SyscallConn()
 	}
 }
 
-// alive reports whether nothing has come on an idle connection. Whatever may have
-// come, the end most of all, is not the answer to the next request.
-func (c *conn) alive() bool {
+// silent reports whether nothing has come to the socket, not even its end.
+func (c *conn) silent() bool {
 	if c.probe == nil {
 		return true
 	}
@@ -21,7 +20,7 @@ func (c *conn) alive() bool {
 	err := c.probe.Read(func(fd uintptr) bool {
 		var b [1]byte
 		_, err := syscall.Read(int(fd), b[:])
-		silent = err == syscall.EAGAIN || err == syscall.EINTR
+		silent = err == syscall.EAGAIN
 		return true
 	})
 	return err == nil && silent
