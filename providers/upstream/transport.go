@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"anyproxy/config"
 	"anyproxy/providers/upstream/http1"
@@ -28,16 +29,17 @@ const (
 
 // A transport is the connections to one provider: our own for HTTP/1.1, which is
 // the default, as one dead connection must not end all streams; net/http's for
-// HTTP/2, through a proxy, and for what is asked beside the way of requests.
+// HTTP/2, through a proxy, to names that need Punycode, and for what is asked beside
+// the way of requests.
 type transport struct {
 	own *http1.Pool // nil with HTTP/2
 	net *http.Transport
-	// asked is the last address of which it is known whether it is reached without a
-	// proxy: almost always the only one.
+	// asked is the last address of which it is known how it is reached: almost always
+	// the only one.
 	asked atomic.Pointer[route]
 }
 
-// route says whether no proxy stands before an address.
+// route says whether a connection of our own leads to an address.
 type route struct {
 	scheme, host string
 	direct       bool
@@ -79,7 +81,8 @@ func (t *transport) reaches(u *url.URL) bool {
 	r := t.asked.Load()
 	if r == nil || r.scheme != u.Scheme || r.host != u.Host {
 		proxy, err := t.net.Proxy(&http.Request{URL: u})
-		r = &route{scheme: u.Scheme, host: u.Host, direct: proxy == nil && err == nil}
+		plain := strings.IndexFunc(u.Host, func(c rune) bool { return c > unicode.MaxASCII }) < 0
+		r = &route{scheme: u.Scheme, host: u.Host, direct: proxy == nil && err == nil && plain}
 		t.asked.Store(r)
 	}
 	return r.direct
