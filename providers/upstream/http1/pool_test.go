@@ -121,6 +121,26 @@ func TestRequestsGoOutWhole(t *testing.T) {
 	}
 }
 
+func TestFirstLineAndHost(t *testing.T) {
+	for _, c := range []struct{ url, host, target, sent string }{
+		{"http://a.example", "", "/", "a.example"},
+		{"http://a.example:8080/v1//x%2Fy?q=\xc3\xa9&b=%20", "", "/v1//x%2Fy?q=\xc3\xa9&b=%20", "a.example:8080"},
+		{"http://[::1]:80/", "", "/", "[::1]:80"},
+		{"http://[fe80::1%25eth0]:80/", "", "/", "[fe80::1]:80"},
+		{"http://[fe80::1%25eth0]/", "[fe80::1%eth0]", "/", "[fe80::1]"},
+		{"http://a.example/", "[fe80::1%eth0", "/", "[fe80::1%eth0"},
+	} {
+		u, err := url.Parse(c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := (&Request{Method: "POST", URL: u, Host: c.host}).appendHead(nil)
+		if want := "POST " + c.target + " HTTP/1.1\r\nHost: " + c.sent + "\r\n"; err != nil || !strings.HasPrefix(string(b), want) {
+			t.Errorf("%s: %q, %v; want %q", c.url, b, err, want)
+		}
+	}
+}
+
 func TestRequestsThatCannotBeSent(t *testing.T) {
 	for name, change := range map[string]func(*Request){
 		"a line end in a value": func(r *Request) { r.Header["A"] = []string{"secret\r\nEvil: 1"} },
@@ -129,6 +149,7 @@ func TestRequestsThatCannotBeSent(t *testing.T) {
 		"an empty name":         func(r *Request) { r.Header[""] = []string{"secret"} },
 		"a space in the host":   func(r *Request) { r.Host = "a b" },
 		"a line end in a query": func(r *Request) { r.URL.RawQuery = "secret\r\nEvil: 1" },
+		"a space in a query":    func(r *Request) { r.URL.RawQuery = "a secret" },
 		"a space in the method": func(r *Request) { r.Method = "GET /" },
 		"another scheme":        func(r *Request) { r.URL.Scheme = "ftp" },
 	} {

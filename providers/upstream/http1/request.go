@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -66,8 +67,11 @@ func (r *Request) appendHead(b []byte) ([]byte, error) {
 	if host == "" {
 		host = r.URL.Host
 	}
+	if at := strings.IndexByte(host, '%'); at >= 0 && host[0] == '[' { // a zone means nothing elsewhere (RFC 6874, section 1)
+		host = host[:at] + host[max(strings.IndexByte(host, ']'), at):]
+	}
 	target := r.URL.RequestURI()
-	if !visible(r.Method) || !visible(target) || !visible(host) {
+	if !visible(r.Method) || !isValue(target) || strings.ContainsAny(target, " \t") || !visible(host) {
 		return b, errors.New("method, path or host of the request: not sendable")
 	}
 	b = append(append(b, r.Method...), ' ')
