@@ -127,7 +127,8 @@ func (p *Pool) take(u *url.URL) (*host, *conn, error) {
 		h.idle[last] = nil
 		h.idle = h.idle[:last]
 		p.mu.Unlock()
-		if time.Since(c.idle) < p.IdleTime && c.alive() {
+		// By the clock on the wall: the other one stands still while the machine sleeps.
+		if time.Since(c.idle.Round(0)) < p.IdleTime && c.alive() {
 			c.reused = true
 			return h, c, nil
 		}
