@@ -52,6 +52,10 @@ const (
 	// for. All of it fits into the buffers of two systems: a server that answers
 	// without reading holds nothing up.
 	inline = 32 << 10
+	// atOnce is how long a longer one may be written before: a server that reads at
+	// all, on this machine or one beside it, has it by then, and no goroutine had to
+	// be woken.
+	atOnce = 5 * time.Millisecond
 	// deadTime is how long a connection that cannot be written to may go on to say
 	// what is the matter.
 	deadTime = time.Second
@@ -68,11 +72,14 @@ func (c *conn) exchange(ctx context.Context, r *Request, head *[]byte) (*http.Re
 	b := &Body{c: c, ctx: ctx}
 	b.release = context.AfterFunc(ctx, c.close)
 	r.Sent = true
-	if r.size() <= inline {
-		b.wrote = c.write(r.Body, head)
+	switch all := c.gather(r.Body, head); {
+	case r.size() <= inline:
+		b.wrote = c.write(&all)
 		freeHead(head)
-	} else {
-		b.writing = c.writeBeside(r, head)
+	case c.Conn == c.raw && c.writeAtOnce(&all, &b.wrote):
+		freeHead(head)
+	default:
+		b.writing = c.writeBeside(all, head, r.Held)
 	}
 	h, err := b.head()
 	if err != nil {
@@ -92,9 +99,8 @@ func (c *conn) exchange(ctx context.Context, r *Request, head *[]byte) (*http.Re
 // readFor bounds how long may be read from now on.
 func (c *conn) readFor(d time.Duration) { _ = c.raw.SetReadDeadline(time.Now().Add(d)) }
 
-// write sends a request: head and body in one piece where they are short. What
-// the server has to say to a failure is read for a little while.
-func (c *conn) write(parts [3][]byte, head *[]byte) error {
+// gather makes pieces of a request: one of head and body where they are short.
+func (c *conn) gather(parts [3][]byte, head *[]byte) net.Buffers {
 	b := *head
 	all := make(net.Buffers, 1, 4)
 	for _, part := range parts {
@@ -110,32 +116,56 @@ func (c *conn) write(parts [3][]byte, head *[]byte) error {
 			all = append(all, part)
 		}
 	}
-	*head = b
-	var err error
-	if all[0] = b; len(all) == 1 {
-		_, err = c.Write(b)
-	} else {
-		_, err = all.WriteTo(c.Conn)
-	}
+	*head, all[0] = b, b
+	return all
+}
+
+// write sends what is left of a request. What the server has to say to a failure
+// is read for a little while.
+func (c *conn) write(all *net.Buffers) error {
+	err := c.writeSome(all)
 	if err != nil {
 		c.readFor(deadTime)
 	}
 	return err
 }
 
+func (c *conn) writeSome(all *net.Buffers) (err error) {
+	if len(*all) == 1 {
+		_, err = c.Write((*all)[0]) // spares what WriteTo allocates
+	} else {
+		_, err = all.WriteTo(c.Conn)
+	}
+	return err
+}
+
+// writeAtOnce writes a long request as far as the server takes it without delay,
+// and reports whether that was all of it. Only in the clear can the rest follow.
+func (c *conn) writeAtOnce(all *net.Buffers, wrote *error) bool {
+	_ = c.raw.SetWriteDeadline(time.Now().Add(atOnce))
+	_, err := all.WriteTo(c.raw)
+	_ = c.raw.SetWriteDeadline(time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	if *wrote = err; err != nil {
+		c.readFor(deadTime)
+	}
+	return true
+}
+
 // writeBeside writes a long request while the answer is waited for: a server may
 // answer before it has read all, and read no more. The result comes when the
 // request's memory is not used any more.
-func (c *conn) writeBeside(r *Request, head *[]byte) <-chan error {
+func (c *conn) writeBeside(all net.Buffers, head *[]byte, held Holder) <-chan error {
 	done := make(chan error, 1)
-	parts, held := r.Body, r.Held
 	held.Retain()
 	go func() {
 		var err error
 		defer func() { done <- err }()
 		defer held.Release()
 		defer contain(&err)
-		err = c.write(parts, head)
+		err = c.write(&all)
 		freeHead(head)
 	}()
 	return done

@@ -413,6 +413,32 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
+// A server that does not read at once gets the whole of a long request all the same.
+func TestLongRequestToASlowServer(t *testing.T) {
+	var long strings.Builder
+	for i := range 1 << 20 {
+		fmt.Fprintf(&long, "%d ", i)
+	}
+	came := make(chan string, 1)
+	base, _ := listen(t, func(_ int, c net.Conn, r *bufio.Reader) {
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		time.Sleep(4 * atOnce) // by then what can be written at once has been
+		b, _ := io.ReadAll(req.Body)
+		came <- string(b)
+		io.WriteString(c, fine)
+	})
+	r := request(t, base, long.String())
+	if got, err := get(t, newPool(t), r); err != nil || got != "fine" || <-came != long.String() {
+		t.Errorf("%q, %v", got, err)
+	}
+	if n := r.Held.(*memory).held.Load(); n != 0 {
+		t.Errorf("held %d times", n)
+	}
+}
+
 func TestCancellation(t *testing.T) {
 	gone := errors.New("the client has left")
 	for name, answer := range map[string]string{

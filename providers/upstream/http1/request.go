@@ -21,13 +21,16 @@ type Request struct {
 	Body   [3][]byte
 	// Held keeps Body: it is retained as long as it is being written, which may be
 	// longer than Do.
-	Held interface {
-		Retain()
-		Release()
-	}
+	Held Holder
 
 	// Sent is set when any of the request may have reached the server.
 	Sent bool
+}
+
+// A Holder is memory that is counted.
+type Holder interface {
+	Retain()
+	Release()
 }
 
 // size is that of the body.
