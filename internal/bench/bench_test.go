@@ -152,30 +152,6 @@ func TestNumbersStandOnAllMarks(t *testing.T) {
 	}
 }
 
-// Whoever reads the table must know what was compared.
-func TestTableTellsHowTheProgramsWereBuilt(t *testing.T) {
-	for _, c := range []struct {
-		args []string
-		want string
-	}{
-		{nil, "anyproxy was built as a release is, with -pgo=" + profileFile + "; the bare ReverseProxy without a profile, as programs usually are."},
-		{[]string{"-pgo=false"}, "anyproxy was built without a profile, unlike a release; the bare ReverseProxy without"},
-		{[]string{"-quick"}, "anyproxy was built without a profile"},
-		{[]string{"-cpuprofile", "d"}, "anyproxy was built into this program for the profiler, unlike a release; "},
-		{[]string{"-base", "old/anyproxy"}, "; the other one is old/anyproxy."},
-	} {
-		o, err := parseOptions(c.args, io.Discard)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out bytes.Buffer
-		(&report{options: o}).print(&out)
-		if !strings.Contains(out.String(), "\n"+c.want) && !strings.Contains(out.String(), c.want+"\n") {
-			t.Errorf("%q: the table has no line with %q:\n%s", c.args, c.want, out.String())
-		}
-	}
-}
-
 func TestVerdicts(t *testing.T) {
 	less := spec{ratio: true, must: 1.05, aim: 0.92}
 	more := spec{ratio: true, more: true, must: 0.95, aim: 1.08}

@@ -122,19 +122,14 @@ func (c *child) stop() error {
 	}
 }
 
-// build compiles anyproxy as it is released, or without the profile.
-func (b *bench) build(ctx context.Context) (string, error) {
+// build compiles anyproxy as it is released.
+func build(ctx context.Context, dir string) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)
 	}
-	file, pgo := filepath.Join(b.dir, "anyproxy"), "off"
-	if b.pgo {
-		pgo = profileFile
-		fmt.Fprintln(b.errw, "build anyproxy with the profile of a release; the first time takes a minute or two")
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-pgo="+pgo, "-ldflags", "-s -w", "-o", file, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	file := filepath.Join(dir, "anyproxy")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, ".")
 	cmd.Dir = strings.TrimSpace(string(root))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build anyproxy: %w\n%s", err, out)

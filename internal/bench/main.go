@@ -1,13 +1,11 @@
 // Command bench measures what anyproxy costs beside a bare
 // net/http/httputil.ReverseProxy:
 //
-//	go run ./internal/bench [-rounds N] [-case NAME,NAME] [-quick] [-pgo=false] [-cpuprofile DIR] [-memprofile DIR] [-base BINARY]
+//	go run ./internal/bench [-rounds N] [-case NAME,NAME] [-quick] [-cpuprofile DIR] [-memprofile DIR] [-base BINARY]
 //	go run ./internal/bench -soak 10m [-rate 100]
-//	go run ./internal/bench -make-profile internal/bench/anyproxy.pgo
 //
 // The second form keeps a steady load on anyproxy alone and prints how its
-// memory and descriptors change. The third makes anew what release builds are
-// optimised by.
+// memory and descriptors change.
 //
 // Both run as processes of their own before the same upstream, a third process
 // that sends prepared bytes, all on loopback. They take turns in short rounds, so that
@@ -16,11 +14,6 @@
 // is compared byte by byte with what the upstream was to send for this very
 // request, and every request with what the client sent: a fast proxy that
 // loses or mixes up answers fails, with exit code 1; a slow one does not.
-//
-// Anyproxy is built as its releases are, optimised by the profile in
-// anyproxy.pgo. The bare ReverseProxy is part of this program, which go run
-// builds as any program without a profile. To compare without that difference:
-// -pgo=false.
 package main
 
 import (
@@ -48,16 +41,14 @@ func main() {
 
 // options are the command line.
 type options struct {
-	rounds      int
-	quick       bool
-	cases       []string // none = all
-	cpuprofile  string
-	memprofile  string
-	base        string // an anyproxy in the bare one's place
-	soak        time.Duration
-	makeProfile string
-	pgo         bool
-	rate        int
+	rounds     int
+	quick      bool
+	cases      []string // none = all
+	cpuprofile string
+	memprofile string
+	base       string // an anyproxy in the bare one's place
+	soak       time.Duration
+	rate       int
 }
 
 func parseOptions(args []string, errw io.Writer) (options, error) {
@@ -65,14 +56,12 @@ func parseOptions(args []string, errw io.Writer) (options, error) {
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.SetOutput(errw)
 	set.IntVar(&o.rounds, "rounds", 5, "`N` rounds; the memory cases make at most 3")
-	set.BoolVar(&o.quick, "quick", false, "one short round with few requests at an anyproxy built without a profile: a smoke test, its times say nothing")
+	set.BoolVar(&o.quick, "quick", false, "one short round with few requests: a smoke test, its times say nothing")
 	names := set.String("case", "", "only the cases `NAME,NAME`: "+strings.Join(caseNames(), ", "))
 	set.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile of each anyproxy process to `DIR`; best with one -case")
 	set.StringVar(&o.memprofile, "memprofile", "", "write a heap profile of each anyproxy process of the memory cases to `DIR`, taken with all streams open")
 	set.StringVar(&o.base, "base", "", "compare with the anyproxy of this `BINARY`, say of another commit, instead of the bare ReverseProxy; not with the cases that convert")
 	set.DurationVar(&o.soak, "soak", 0, "load anyproxy for this `LONG`, at most 11m, and print the slope of its memory")
-	set.BoolVar(&o.pgo, "pgo", true, "build anyproxy with the profile that release builds are optimised by; the bare ReverseProxy is built without, as programs usually are")
-	set.StringVar(&o.makeProfile, "make-profile", "", "put typical loads on anyproxy and write the profile that release builds are optimised by to `FILE`, which is "+profileFile)
 	set.IntVar(&o.rate, "rate", 100, "requests per second of a soak")
 	if err := set.Parse(args); err != nil {
 		return o, err
@@ -81,7 +70,7 @@ func parseOptions(args []string, errw io.Writer) (options, error) {
 		o.cases = strings.Split(*names, ",")
 	}
 	if o.quick {
-		o.rounds, o.pgo = 1, false
+		o.rounds = 1
 	}
 	if o.soak < 0 || o.soak > 11*time.Minute || o.rate < 1 || o.rate > 1000 {
 		return o, errors.New("bench: -soak must be at most 11m and -rate from 1 to 1000")
@@ -111,16 +100,20 @@ func run(ctx context.Context, args []string, out, errw io.Writer) int {
 		fmt.Fprintln(errw, "bench:", err)
 		return 1
 	}
-	switch {
-	case o.makeProfile != "":
-		err = makeProfile(ctx, o, out, errw)
-	case o.soak > 0:
-		err = soak(ctx, o, out, errw)
-	default:
-		err = table(ctx, o, out, errw)
+	if o.soak > 0 {
+		if err := soak(ctx, o, out, errw); err != nil {
+			fmt.Fprintln(errw, "bench:", err)
+			return 1
+		}
+		return 0
 	}
+	report, err := measure(ctx, o, errw)
 	if err != nil {
 		fmt.Fprintln(errw, "bench:", err)
+		return 1
+	}
+	report.print(out)
+	if report.wrong() > 0 {
 		return 1
 	}
 	return 0

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 )
@@ -21,11 +23,20 @@ type sample struct {
 // soak keeps o.rate requests per second on anyproxy for o.soak: most of them
 // short, some streams. A lost or wrong answer is an error.
 func soak(ctx context.Context, o options, out, errw io.Writer) error {
-	return withBench(ctx, o, errw, func(ctx context.Context, b *bench) error { return b.soak(ctx, out) })
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "anyproxy-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := newBench(o, dir, errw)
+	err = b.soak(ctx, out)
+	return errors.Join(err, b.stop())
 }
 
 func (b *bench) soak(ctx context.Context, out io.Writer) (err error) {
-	if b.binary, err = b.build(ctx); err != nil {
+	if b.binary, err = build(ctx, b.dir); err != nil {
 		return err
 	}
 	t, err := b.target(ctx, anyproxy)
@@ -49,7 +60,10 @@ func (b *bench) soak(ctx context.Context, out io.Writer) (err error) {
 	fmt.Fprintf(out, "\n%d answers as sent, %d lost or wrong\n", t.good.Load(), t.wrong.Load())
 	fmt.Fprintf(out, "slope over the last two thirds: %+.1f kB of memory and %+.2f descriptors a minute\n",
 		slope(taken, func(s sample) float64 { return s.resident })/1e3, slope(taken, func(s sample) float64 { return s.openFiles }))
-	return t.wrongly()
+	if n := t.wrong.Load(); n > 0 {
+		return fmt.Errorf("%d answers lost or wrong, the first: %s", n, t.first)
+	}
+	return nil
 }
 
 // everySecond makes an exchange a second, beginning after start. One that takes

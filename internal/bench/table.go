@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -26,15 +25,15 @@ type report struct {
 	targets []*target
 }
 
-// wrongly is an error when anyproxy lost or changed answers. The bare ReverseProxy
-// loses some by itself (golang/go#40747): those are told, but are none.
-func (r *report) wrongly() (err error) {
+// wrong counts the answers that anyproxy lost or changed. The bare ReverseProxy
+// loses some by itself (golang/go#40747): those are told, but not counted.
+func (r *report) wrong() (n int64) {
 	for _, t := range r.targets {
 		if t.name != bare || r.base != "" {
-			err = errors.Join(err, t.wrongly())
+			n += t.wrong.Load()
 		}
 	}
-	return err
+	return n
 }
 
 func (r *report) print(out io.Writer) {
@@ -51,26 +50,10 @@ func (r *report) print(out io.Writer) {
 		other = "the other anyproxy, called bare here"
 	}
 	fmt.Fprintf(out, "\nMedians of %d rounds. A figure with × is a ratio to %s, or of with ÷ without, in the same round.\n", r.rounds, other)
-	fmt.Fprintln(out, r.built())
 	if r.quick {
 		fmt.Fprintln(out, "This was a smoke test: its times and its memory say nothing.")
 	}
 	r.printAnswers(out)
-}
-
-// built says how the programs were.
-func (r *report) built() string {
-	ours, other := "without a profile, unlike a release", "the bare ReverseProxy without a profile, as programs usually are"
-	switch {
-	case r.cpuprofile != "" || r.memprofile != "":
-		ours = "into this program for the profiler, unlike a release"
-	case r.pgo:
-		ours = "as a release is, with -pgo=" + profileFile
-	}
-	if r.base != "" {
-		other = "the other one is " + r.base
-	}
-	return "anyproxy was built " + ours + "; " + other + "."
 }
 
 // row writes one row's cells.

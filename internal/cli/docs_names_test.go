@@ -110,7 +110,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 }
 
 // foreignFlags are other programs': the go command's, servers', and those of internal/bench.
-var foreignFlags = []string{"trimpath", "ldflags", "pgo", "base", "jinja", "port", "enable-auto-tool-choice", "tool-call-parser", "update", "race", "c"}
+var foreignFlags = []string{"trimpath", "ldflags", "base", "jinja", "port", "enable-auto-tool-choice", "tool-call-parser", "update", "race", "c"}
 
 // TestVariablesAreDocumented compares the environment variables that the program
 // reads, sets or hands on with those that the documentation names.

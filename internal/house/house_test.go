@@ -34,8 +34,7 @@ var arrows = []arrow{
 	{from: ".", ours: []string{"internal/cli", "internal/noprobe"}},
 	{from: "internal/cli", ours: []string{"**"}, modules: []string{tea, xterm, ansi, "github.com/muesli/cancelreader", "github.com/gofrs/flock"},
 		tests: []string{"github.com/rogpeppe/go-internal/testscript", unix}},
-	// A program of its own, beside main. It writes a profile, which is a protobuf.
-	{from: "internal/bench", ours: []string{"**"}, modules: []string{"google.golang.org/protobuf/encoding/protowire"}},
+	{from: "internal/bench", ours: []string{"**"}}, // a program of its own, beside main
 	{from: "internal/logging", ours: []string{"internal/redact", "metrics"}},
 	{from: "internal/noprobe", modules: []string{tea, lipgloss}, tests: []string{"tui", "internal/noprobe/ptytest"}},
 	{from: "internal/noprobe/ptytest", modules: []string{unix}, tests: []string{tea}},
