@@ -37,9 +37,6 @@ func (c *Client) Begin(ctx context.Context, model string) (*Exchange, error) {
 	return x, nil
 }
 
-// blank is what requests are made from: a context is set by copying only.
-var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
-
 // Do sends a request, of which it takes the method, URL, host and header, with a
 // body in parts, which lie in kept or in memory that is never changed. The caller
 // holds kept meanwhile. The header must not be used behind it.
