@@ -25,6 +25,7 @@ type wire struct {
 	piece    int
 	reads    int
 	closed   bool
+	deadline time.Time // of reads
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -37,9 +38,9 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (w *wire) Write(p []byte) (int, error)     { return len(p), nil }
-func (w *wire) Close() error                    { w.closed = true; return nil }
-func (w *wire) SetReadDeadline(time.Time) error { return nil }
+func (w *wire) Write(p []byte) (int, error)       { return len(p), nil }
+func (w *wire) Close() error                      { w.closed = true; return nil }
+func (w *wire) SetReadDeadline(t time.Time) error { w.deadline = t; return nil }
 
 // ask makes one request to a server that sends these bytes and closes.
 func ask(t testing.TB, answer []byte, piece, room int) (res *http.Response, body []byte, kept bool, err error) {
@@ -213,6 +214,22 @@ func FuzzAnswer(f *testing.F) {
 		}
 		checkAnswer(t, answer, piece, room)
 	})
+}
+
+// What bounds the end of one answer must not bound the next.
+func TestDrainLeavesNoDeadline(t *testing.T) {
+	w := &wire{answer: []byte(answers[7]), piece: 70}
+	p := &Pool{Dial: func(context.Context, string, string) (net.Conn, error) { return w, nil }, MaxIdle: 1, IdleTime: time.Hour, MaxHead: 4 << 10}
+	defer p.CloseIdle()
+	res, err := p.Do(t.Context(), &Request{Method: http.MethodPost, URL: &url.URL{Scheme: "http", Host: "up"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := res.Body.(*Body)
+	b.Drain(time.Minute)
+	if b.Close(); w.closed || len(w.answer) > 0 || !w.deadline.IsZero() {
+		t.Errorf("closed %v, %d bytes left, deadline %v", w.closed, len(w.answer), w.deadline)
+	}
 }
 
 func TestHeadsAreBounded(t *testing.T) {
