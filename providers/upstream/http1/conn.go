@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -76,7 +77,7 @@ func (c *conn) exchange(ctx context.Context, r *Request, head *[]byte) (*http.Re
 	case r.size() <= inline:
 		b.wrote = c.write(&all)
 		freeHead(head)
-	case c.Conn == c.raw && c.writeAtOnce(&all, &b.wrote):
+	case c.Conn == c.raw && runtime.GOOS != "windows" && c.writeAtOnce(&all, &b.wrote):
 		freeHead(head)
 	default:
 		b.writing = c.writeBeside(all, head, r.Held)
@@ -140,7 +141,9 @@ func (c *conn) writeSome(all *net.Buffers) (err error) {
 }
 
 // writeAtOnce writes a long request as far as the server takes it without delay,
-// and reports whether that was all of it. Only in the clear can the rest follow.
+// and reports whether that was all of it. Only in the clear can the rest follow,
+// and not on Windows: how much of a write that was called off has been sent is
+// unknown there (CancelIoEx).
 func (c *conn) writeAtOnce(all *net.Buffers, wrote *error) bool {
 	_ = c.raw.SetWriteDeadline(time.Now().Add(atOnce))
 	_, err := all.WriteTo(c.raw)
