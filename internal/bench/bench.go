@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type bench struct {
 	binary  string // anyproxy
 	errw    io.Writer
 	targets []*target // running, the upstream first
+	homes   int       // that anyproxies have had
 	ended   []*target
 	figures map[string]*figures
 }
@@ -176,8 +178,12 @@ func (b *bench) anyproxy(binary string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// home is an environment without anything of the user's own settings and state.
-func (b *bench) home() []string { return []string{"HOME=" + b.dir, "XDG_STATE_HOME="} }
+// home is an environment without anything of the user's own settings and state, nor
+// of a target's before: it would sum up at its start what that one spent.
+func (b *bench) home() []string {
+	b.homes++
+	return []string{"HOME=" + filepath.Join(b.dir, "home"+strconv.Itoa(b.homes)), "XDG_STATE_HOME="}
+}
 
 func profile(dir, name string) string {
 	if dir == "" {

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"anyproxy/providers"
@@ -15,6 +16,9 @@ const shortTerm = time.Minute
 // one with the least left counts.
 func Read(h http.Header, now time.Time) providers.Limits {
 	var l providers.Limits
+	if !speaks(h) {
+		return l
+	}
 	for i := range known {
 		n := &known[i]
 		at := &l.Requests
@@ -40,6 +44,17 @@ func Read(h http.Header, now time.Time) providers.Limits {
 		}
 	}
 	return l
+}
+
+// speaks reports whether an answer may say anything: most do not, and each of the
+// many names would be looked up.
+func speaks(h http.Header) bool {
+	for name := range h {
+		if strings.Contains(name, "-Ratelimit-") {
+			return true
+		}
+	}
+	return false
 }
 
 func allowance(h http.Header, n *limits, now time.Time) (providers.Allowance, bool) {
