@@ -36,6 +36,9 @@ func RetryAfter(h http.Header, status int, now time.Time) time.Duration {
 	if d, ok := statedDelay(first(h, "Retry-After"), now); ok {
 		return d
 	}
+	if !speaks(h) {
+		return 0
+	}
 	used, all := resets(h, now)
 	used = max(used, unifiedReset(h, status, now))
 	if used == 0 && status == http.StatusTooManyRequests {
