@@ -48,9 +48,21 @@ func (r *Redactor) Bytes(b []byte) []byte {
 	return replace(replace(b, m.next), nextKey)
 }
 
-// Clean reports that b has no secret. It is the quick pass of Bytes alone: false
-// says that there may be one.
-func (r *Redactor) Clean(b []byte) bool { return r.secrets.Load().anchors.clean(b) }
+// A Finding is what the quick pass of Bytes says of a text, for whoever needs it
+// later. The zero value says that there may be a secret.
+type Finding struct{ clean *matcher } // what has found none, nil = there may be one
+
+// Find takes the quick pass over b.
+func (r *Redactor) Find(b []byte) Finding {
+	if m := r.secrets.Load(); m.anchors.clean(b) {
+		return Finding{m}
+	}
+	return Finding{}
+}
+
+// Clean reports that a text with this finding has no secret: none was found, and
+// no Set has come since.
+func (r *Redactor) Clean(f Finding) bool { return f.clean != nil && f.clean == r.secrets.Load() }
 
 // String is Bytes for a string.
 func (r *Redactor) String(s string) string {

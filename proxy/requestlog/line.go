@@ -5,14 +5,15 @@ import (
 	"sync"
 
 	"anyproxy/internal/jsonline"
+	"anyproxy/internal/redact"
 	"anyproxy/metrics"
 )
 
 // line is one on its way to the file, in a buffer that is used again.
 type line struct {
-	text  jsonline.Line
-	size  int64 // bytes of the queue that are reserved for it
-	clean bool  // it has been found to have no secret
+	text    jsonline.Line
+	size    int64          // bytes of the queue that are reserved for it
+	secrets redact.Finding // of text
 }
 
 var lines = sync.Pool{New: func() any { return new(line) }}

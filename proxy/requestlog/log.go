@@ -160,7 +160,7 @@ func (l *Log) push(e *Entry, header http.Header, body []byte) {
 	next := lines.Get().(*line)
 	if !l.contained(func() {
 		next.append(e, header, body)
-		next.clean = l.opts.Redact.Clean(next.text)
+		next.secrets = l.opts.Redact.Find(next.text)
 	}) {
 		l.queue.release(reserved)
 		l.queue.dropped.Add(1)
@@ -209,7 +209,7 @@ func (l *Log) add(next *line) {
 		return
 	}
 	text := []byte(next.text)
-	if !next.clean {
+	if !l.opts.Redact.Clean(next.secrets) {
 		var err error
 		if text, err = redactLine(text, l.opts.Redact); err != nil {
 			l.lose(1, err)

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -252,6 +253,23 @@ func TestSecretsStayOut(t *testing.T) {
 	if got := entries(t, name); len(got) != 16 || l.Dropped() != 0 {
 		t.Errorf("%d lines, %d dropped", len(got), l.Dropped())
 	}
+}
+
+// TestSecretThatIsNewWhenTheLineIsWritten stays out of lines that were found
+// clean before it was known: a client can tell of a key that is then configured.
+func TestSecretThatIsNewWhenTheLineIsWritten(t *testing.T) {
+	name := path(t)
+	synctest.Test(t, func(t *testing.T) { // so that the writer waits for more lines until the log is closed
+		r := redact.New(key)
+		l := open(t, requestlog.Options{Path: name, Redact: r})
+		const next = "local-upstream-key-0002"
+		l.Request(saved(), nil, []byte("put "+next+" into the configuration"))
+		r.Set(key, next)
+		closed(t, l)
+		if got := entries(t, name); len(got) != 1 || got[0].Body != "put "+redact.Dots+" into the configuration" {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 // TestRedactionKeepsTheLineReadable: a secret may look like the log's own syntax
