@@ -236,6 +236,69 @@ func FuzzIterate(f *testing.F) {
 	})
 }
 
+// TestElements: wherever a text is cut while it comes, what is made of it is the same.
+func TestElements(t *testing.T) {
+	for _, s := range elementTexts {
+		for cut := range len(s) + 1 {
+			checkElements(t, []byte(s), cut, cut+(len(s)-cut)/2)
+		}
+	}
+}
+
+func FuzzElements(f *testing.F) {
+	for _, s := range append(elementTexts, texts...) {
+		f.Add([]byte(s), uint(len(s)/3), uint(len(s)/2))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, first, second uint) {
+		n := uint(len(b)) + 1
+		checkElements(t, b, int(min(first%n, second%n)), int(max(first%n, second%n)))
+	})
+}
+
+var elementTexts = []string{
+	` [{"c":[1,2],"d":[3]},{"c":"x"},{"c":{}}, 17 ,"s",[4],{"c":[]},{"c":[{"c":[5]}],"c":[6], "\u0063" : [7,8]}] `, `[ ]`, `[]x`, `12345`, `"text"`, `{"c":[1]}`, `[12 , -1.5e3, true,null]`,
+	`[{"c":[1]},]`, `[{"c":[1]}{"c":[2]}]`, `[{"c":[1,}]`, `[{"c":[1]},{"c":[1,[[]]]}]`, `[{"c":[[[[]]]]}]`, `[{"a":1,"c":[1,2`, `[1,2}`, `[{"c":[1]} ,` + strings.Repeat(" ", 100) + `{"c":["` + strings.Repeat("long ", 40) + `\n"]}]`,
+}
+
+// checkElements compares Elements, which has seen b up to first and up to second
+// before, with Value and with what the iterators count.
+func checkElements(t *testing.T, b []byte, first, second int) {
+	t.Helper()
+	const depth = 4
+	cut := Elements{MaxDepth: depth, Name: "c"}
+	whole := cut
+	for _, n := range []int{first, second} {
+		if at := cut.Advance(bytes.Clone(b[:n])); at > n {
+			t.Fatalf("%q: of %d bytes %d are done with", b, n, at)
+		}
+	}
+	end, n, err := cut.Finish(b)
+	if e, k, again := whole.Finish(b); e != end || k != n || fmt.Sprint(again) != fmt.Sprint(err) {
+		t.Fatalf("%q cut at %d and %d: %d, %d, %v; whole: %d, %d, %v", b, first, second, end, n, err, e, k, again)
+	}
+	if e, wrong := Value(b, 0, depth); e != end || fmt.Sprint(wrong) != fmt.Sprint(err) {
+		t.Fatalf("%q: %d, %v; Value says %d, %v", b, end, err, e, wrong)
+	}
+	if want := counted(b, depth); err == nil && n != want {
+		t.Fatalf("%q: %d elements counted, there are %d", b, n, want)
+	}
+}
+
+// counted is how many elements are in the arrays named c of a sound array's objects.
+func counted(b []byte, depth int) (n int) {
+	list, _ := OpenArray(b, 0, depth)
+	for list.b != nil && list.Next() {
+		o, _ := OpenObject(list.Raw(), 0, depth)
+		for o.b != nil && o.Next() {
+			c, _ := OpenArray(o.Raw(), 0, depth)
+			for c.b != nil && Is(o.Key, "c") && c.Next() {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 func TestUnquote(t *testing.T) {
 	for _, tt := range []struct {
 		raw, want string
