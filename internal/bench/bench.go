@@ -56,27 +56,34 @@ func (b *bench) few(n int) int {
 	return n
 }
 
-func newBench(o options, dir string, errw io.Writer) *bench {
-	return &bench{options: o, plans: plans(o.quick), dir: dir, errw: errw, figures: map[string]*figures{}}
-}
-
-// measure makes all the rounds.
-func measure(ctx context.Context, o options, errw io.Writer) (*report, error) {
+// withBench lends use a bench, and ends what it has started.
+func withBench(ctx context.Context, o options, errw io.Writer, use func(context.Context, *bench) error) error {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "anyproxy-bench-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(dir)
-	b := newBench(o, dir, errw)
-	err = b.measure(ctx)
-	if err = errors.Join(err, b.stop()); err != nil {
-		return nil, err
-	}
-	return &report{options: o, figures: b.figures, targets: b.ended}, nil
+	b := &bench{options: o, plans: plans(o.quick), dir: dir, errw: errw, figures: map[string]*figures{}}
+	err = use(ctx, b)
+	return errors.Join(err, b.stop())
 }
 
+// table makes all the rounds and prints what they have found. Lost or wrong
+// answers of anyproxy are an error.
+func table(ctx context.Context, o options, out, errw io.Writer) error {
+	return withBench(ctx, o, errw, func(ctx context.Context, b *bench) error {
+		if err := errors.Join(b.measure(ctx), b.stop()); err != nil {
+			return err
+		}
+		r := &report{options: o, figures: b.figures, targets: b.ended}
+		r.print(out)
+		return r.wrongly()
+	})
+}
+
+// measure makes all the rounds.
 func (b *bench) measure(ctx context.Context) (err error) {
 	if b.binary, err = build(ctx, b.dir); err != nil {
 		return err

@@ -31,6 +31,14 @@ func (t *tally) count(err error) bool {
 	return false
 }
 
+// wrongly is an error when answers were lost or wrong.
+func (t *tally) wrongly() error {
+	if n := t.wrong.Load(); n > 0 {
+		return fmt.Errorf("%d answers lost or wrong, the first: %s", n, t.first)
+	}
+	return nil
+}
+
 // A target is a server under load, with what it is billed for.
 type target struct {
 	*child

@@ -101,19 +101,12 @@ func run(ctx context.Context, args []string, out, errw io.Writer) int {
 		return 1
 	}
 	if o.soak > 0 {
-		if err := soak(ctx, o, out, errw); err != nil {
-			fmt.Fprintln(errw, "bench:", err)
-			return 1
-		}
-		return 0
+		err = soak(ctx, o, out, errw)
+	} else {
+		err = table(ctx, o, out, errw)
 	}
-	report, err := measure(ctx, o, errw)
 	if err != nil {
 		fmt.Fprintln(errw, "bench:", err)
-		return 1
-	}
-	report.print(out)
-	if report.wrong() > 0 {
 		return 1
 	}
 	return 0

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 )
@@ -23,16 +21,7 @@ type sample struct {
 // soak keeps o.rate requests per second on anyproxy for o.soak: most of them
 // short, some streams. A lost or wrong answer is an error.
 func soak(ctx context.Context, o options, out, errw io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "anyproxy-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	b := newBench(o, dir, errw)
-	err = b.soak(ctx, out)
-	return errors.Join(err, b.stop())
+	return withBench(ctx, o, errw, func(ctx context.Context, b *bench) error { return b.soak(ctx, out) })
 }
 
 func (b *bench) soak(ctx context.Context, out io.Writer) (err error) {
@@ -60,10 +49,7 @@ func (b *bench) soak(ctx context.Context, out io.Writer) (err error) {
 	fmt.Fprintf(out, "\n%d answers as sent, %d lost or wrong\n", t.good.Load(), t.wrong.Load())
 	fmt.Fprintf(out, "slope over the last two thirds: %+.1f kB of memory and %+.2f descriptors a minute\n",
 		slope(taken, func(s sample) float64 { return s.resident })/1e3, slope(taken, func(s sample) float64 { return s.openFiles }))
-	if n := t.wrong.Load(); n > 0 {
-		return fmt.Errorf("%d answers lost or wrong, the first: %s", n, t.first)
-	}
-	return nil
+	return t.wrongly()
 }
 
 // everySecond makes an exchange a second, beginning after start. One that takes

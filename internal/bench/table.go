@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -25,15 +26,15 @@ type report struct {
 	targets []*target
 }
 
-// wrong counts the answers that anyproxy lost or changed. The bare ReverseProxy
-// loses some by itself (golang/go#40747): those are told, but not counted.
-func (r *report) wrong() (n int64) {
+// wrongly is an error when anyproxy lost or changed answers. The bare ReverseProxy
+// loses some by itself (golang/go#40747): those are told, but are none.
+func (r *report) wrongly() (err error) {
 	for _, t := range r.targets {
 		if t.name != bare || r.base != "" {
-			n += t.wrong.Load()
+			err = errors.Join(err, t.wrongly())
 		}
 	}
-	return n
+	return err
 }
 
 func (r *report) print(out io.Writer) {

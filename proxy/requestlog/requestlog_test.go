@@ -206,7 +206,7 @@ func TestBodyMayBeReusedAtOnce(t *testing.T) {
 		copy(body, text)
 		l.Request(saved(), nil, body)
 	}
-	copy(body, "XXXXX")
+	copy(body, "later")
 	closed(t, l)
 	for i, e := range entries(t, name) {
 		if want := []string{"first", "other", "third"}[i]; e.Body != want {

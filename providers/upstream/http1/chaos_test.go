@@ -182,9 +182,7 @@ func chaoticRequest(t *testing.T, p *Pool, base string, id int) bool {
 	r.URL.Path = fmt.Sprintf("/%d/%d/%d", id, size, room)
 	memory := r.Held.(*memory)
 	defer func() {
-		for memory.held.Load() != 0 { // its connection has been closed
-			time.Sleep(time.Millisecond)
-		}
+		memory.holders.Wait()         // its connection has been closed
 		for _, part := range r.Body { // as another request may do, that gets this memory
 			clear(part)
 		}

@@ -27,10 +27,25 @@ func newPool(t *testing.T) *Pool {
 }
 
 // memory is a request body that counts who holds it.
-type memory struct{ held atomic.Int32 }
+type memory struct {
+	held    atomic.Int32
+	holders sync.WaitGroup
+	taken   chan struct{} // closed by the first one
+	once    sync.Once
+}
 
-func (m *memory) Retain()  { m.held.Add(1) }
-func (m *memory) Release() { m.held.Add(-1) }
+func newMemory() *memory { return &memory{taken: make(chan struct{})} }
+
+func (m *memory) Retain() {
+	m.held.Add(1)
+	m.holders.Add(1)
+	m.once.Do(func() { close(m.taken) })
+}
+
+func (m *memory) Release() {
+	m.held.Add(-1)
+	m.holders.Done()
+}
 
 func request(t *testing.T, base, body string) *Request {
 	t.Helper()
@@ -38,7 +53,7 @@ func request(t *testing.T, base, body string) *Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Request{Method: http.MethodPost, URL: u, Header: http.Header{"A": {"1", "2"}}, Held: new(memory),
+	return &Request{Method: http.MethodPost, URL: u, Header: http.Header{"A": {"1", "2"}}, Held: newMemory(),
 		Body: [3][]byte{[]byte(body[:len(body)/3]), []byte(body[len(body)/3 : len(body)/2]), []byte(body[len(body)/2:])}}
 }
 
@@ -404,9 +419,7 @@ func TestEarlyAnswer(t *testing.T) {
 	if got, err := get(t, p, r); err != nil || got != "fine" {
 		t.Fatal(got, err)
 	}
-	for r.Held.(*memory).held.Load() != 0 { // its connection has been closed
-		time.Sleep(time.Millisecond)
-	}
+	r.Held.(*memory).holders.Wait() // its connection has been closed
 	close(release)
 	if conns.Load() != 1 {
 		t.Errorf("%d connections", conns.Load())
@@ -416,21 +429,23 @@ func TestEarlyAnswer(t *testing.T) {
 // A server that does not read at once gets the whole of a long request all the same.
 func TestLongRequestToASlowServer(t *testing.T) {
 	var long strings.Builder
-	for i := range 1 << 20 {
+	for i := range 2 << 20 { // more than two systems buffer
 		fmt.Fprintf(&long, "%d ", i)
 	}
 	came := make(chan string, 1)
+	m := newMemory()
 	base, _ := listen(t, func(_ int, c net.Conn, r *bufio.Reader) {
 		req, err := http.ReadRequest(r)
 		if err != nil {
 			return
 		}
-		time.Sleep(4 * atOnce) // by then what can be written at once has been
+		<-m.taken // what could be written at once has been
 		b, _ := io.ReadAll(req.Body)
 		came <- string(b)
 		io.WriteString(c, fine)
 	})
 	r := request(t, base, long.String())
+	r.Held = m
 	if got, err := get(t, newPool(t), r); err != nil || got != "fine" || <-came != long.String() {
 		t.Errorf("%q, %v", got, err)
 	}
