@@ -184,6 +184,7 @@ func (b *Body) finish() {
 	b.c = nil
 	if !b.release() || !b.keep || !b.written() {
 		c.close()
+		rethrow(b.wrote)
 		return
 	}
 	if b.limited {

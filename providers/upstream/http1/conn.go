@@ -85,6 +85,7 @@ func (c *conn) exchange(ctx context.Context, r *Request, head *[]byte) (*http.Re
 	h, err := b.head()
 	if err != nil {
 		b.fail(err)
+		rethrow(b.wrote)
 		return nil, b.err
 	}
 	res := &http.Response{
@@ -166,8 +167,8 @@ func (c *conn) writeBeside(all net.Buffers, head *[]byte, held Holder) <-chan er
 	go func() {
 		var err error
 		defer func() { done <- err }()
+		defer carry(&err)
 		defer held.Release()
-		defer contain(&err)
 		err = c.write(&all)
 		freeHead(head)
 	}()

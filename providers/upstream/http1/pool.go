@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -233,18 +231,12 @@ func (p *Pool) dial(ctx context.Context, h *host) (*conn, error) {
 	go func() {
 		var r result
 		defer func() { made <- r }()
-		defer contain(&r.error)
+		defer carry(&r.error)
 		r.conn, r.error = p.connect(ctx, h)
 	}()
 	r := <-made // both the dialer and the handshake end with ctx
+	rethrow(r.error)
 	return r.conn, r.error
-}
-
-// contain keeps a panic to the exchange in which it happens.
-func contain(err *error) {
-	if v := recover(); v != nil {
-		*err = fmt.Errorf("internal error: %v at %s", v, debug.Stack())
-	}
 }
 
 func (p *Pool) connect(ctx context.Context, h *host) (*conn, error) {

@@ -454,6 +454,52 @@ func TestLongRequestToASlowServer(t *testing.T) {
 	}
 }
 
+// broken is memory whose counting fails.
+type broken struct{ *memory }
+
+func (b broken) Release() {
+	b.memory.Release()
+	panic("released too often")
+}
+
+// A panic beside the request is the request's: nothing else ends by it.
+func TestPanicsAreTheRequests(t *testing.T) {
+	base, _ := listen(t, func(_ int, c net.Conn, r *bufio.Reader) {
+		if _, err := receive(r); err == nil {
+			io.WriteString(c, fine)
+		}
+	})
+	m := newMemory()
+	slow, _ := listen(t, func(_ int, c net.Conn, r *bufio.Reader) {
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		<-m.taken
+		io.Copy(io.Discard, req.Body)
+		io.WriteString(c, fine)
+	})
+	dialing := newPool(t)
+	dialing.Dial = func(context.Context, string, string) (net.Conn, error) { panic("no dialer") }
+	long := request(t, slow, strings.Repeat("x", 32<<20))
+	long.Held = broken{m}
+	for _, c := range []struct {
+		said string
+		p    *Pool
+		r    *Request
+	}{{"no dialer", dialing, request(t, base, "body")}, {"released too often", newPool(t), long}} {
+		func() {
+			defer func() {
+				if p, ok := recover().(error); !ok || !strings.Contains(p.Error(), c.said) || !strings.Contains(p.Error(), "_test.go") {
+					t.Errorf("%s: recovered %v", c.said, p)
+				}
+			}()
+			got, err := get(t, c.p, c.r)
+			t.Errorf("%s: %q, %v", c.said, got, err)
+		}()
+	}
+}
+
 func TestCancellation(t *testing.T) {
 	gone := errors.New("the client has left")
 	for name, answer := range map[string]string{
