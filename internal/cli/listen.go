@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"anyproxy/config"
+	"anyproxy/internal/quiet"
 )
 
 // listeners opens what the address stands for. The default one also takes the
@@ -24,7 +25,7 @@ func listeners(addr, from string) ([]net.Listener, error) {
 		return nil, listenError(addr, from, err)
 	}
 	if addr != config.DefaultListen {
-		return []net.Listener{first}, nil
+		return []net.Listener{quiet.Listener(first)}, nil
 	}
 	second6 := strings.Replace(addr, "127.0.0.1", "[::1]", 1)
 	second, err := net.Listen("tcp", second6)
@@ -33,9 +34,9 @@ func listeners(addr, from string) ([]net.Listener, error) {
 		return nil, listenError(second6, from, err)
 	}
 	if err != nil { // a machine without IPv6
-		return []net.Listener{first}, nil
+		return []net.Listener{quiet.Listener(first)}, nil
 	}
-	return []net.Listener{first, second}, nil
+	return []net.Listener{quiet.Listener(first), quiet.Listener(second)}, nil
 }
 
 func listenError(addr, from string, err error) error {

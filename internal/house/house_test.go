@@ -59,7 +59,7 @@ var arrows = []arrow{
 		smithy, smithy + "/auth/bearer", smithy + "/logging", smithy + "/middleware", smithy + "/transport/http"}, tests: []string{eventstream}},
 	{from: "providers/credential", ours: []string{"config", "internal/redact", "internal/contain"}, modules: []string{"golang.org/x/oauth2", "github.com/zalando/go-keyring"}},
 	{from: "providers/upstream/http1"}, // a client of HTTP knows nothing of the house
-	{from: "providers/upstream", ours: append([]string{"providers/upstream/http1"}, shared...), modules: []string{unix}}, // for a socket option that syscall has no name for
+	{from: "providers/upstream", ours: append([]string{"providers/upstream/http1", "internal/quiet"}, shared...), modules: []string{unix}}, // for a socket option that syscall has no name for
 	{from: "providers/*", ours: shared, tests: []string{"internal/grammar", openai}},
 	{from: "proxy", ours: []string{"providers", "providers/sse", "providers/tokens", "metrics", "metrics/ledger", "metrics/price", "config", "proxy/*", "internal/jsonscan", "internal/redact", "internal/contain"},
 		tests: []string{"providers/anthropic", "providers/credential"}},

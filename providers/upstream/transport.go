@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"anyproxy/config"
+	"anyproxy/internal/quiet"
 	"anyproxy/providers/upstream/http1"
 )
 
@@ -53,7 +54,7 @@ func newTransport(cfg config.Provider) (*transport, error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(cfg.HTTP2)
-	dial := newDialer(cfg.Timeouts.Connect).DialContext
+	dial := quiet.Dial(newDialer(cfg.Timeouts.Connect).DialContext)
 	t := &transport{net: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dial,

@@ -13,6 +13,9 @@ func (c *conn) watch() {
 
 // silent reports whether nothing has come to the socket, not even its end.
 func (c *conn) silent() bool {
+	if s, ok := c.raw.(interface{ Silent() bool }); ok {
+		return s.Silent()
+	}
 	if c.probe == nil {
 		return true
 	}
