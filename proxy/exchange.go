@@ -242,7 +242,7 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 	}
 	if x.req.Stream {
 		a.watch.setSilence(idle)
-		x.reply.prepare(func(h http.Header) { x.head(a, h) })
+		x.reply.prepare(stream.Status, func(h http.Header) { x.head(a, h) })
 	}
 	if stream.Opaque {
 		a.p.Heard(x.s.o.Now())
@@ -382,7 +382,7 @@ func (x *exchange) send(a *answer, now time.Time) (time.Time, error) {
 func (x *exchange) commit(a *answer) {
 	x.committed = true
 	if !x.req.Stream {
-		x.reply.prepare(func(h http.Header) {
+		x.reply.prepare(a.stream.Status, func(h http.Header) {
 			x.head(a, h)
 			h["Content-Length"] = []string{strconv.Itoa(len(a.held) + len(a.frame.Bytes))}
 		})

@@ -25,6 +25,7 @@ import (
 	"anyproxy/providers/credential"
 	"anyproxy/proxy"
 	"anyproxy/proxy/routing"
+	"anyproxy/proxy/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -122,7 +123,10 @@ func newHarnessWith(t testing.TB, yaml string, ups map[string]*upstream, book *l
 	h := &harness{rec: metrics.New(time.Now), logs: &bytes.Buffer{}}
 	h.proxy = proxy.New(proxy.NewRuntime(w), proxy.Options{Recorder: h.rec, Ledger: book, Redact: redact.New("upstream-secret"),
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: h.logs}, nil)), Version: "test", Loopback: true})
-	h.Server = httptest.NewServer(h.proxy)
+	h.Server = httptest.NewUnstartedServer(h.proxy)
+	h.Listener = wire.Listener(h.Listener)
+	h.Config.ConnContext = wire.Context
+	h.Start()
 	t.Cleanup(func() { http.DefaultClient.CloseIdleConnections(); h.Close() })
 	return h
 }

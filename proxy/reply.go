@@ -10,6 +10,7 @@ import (
 	"anyproxy/providers"
 	"anyproxy/providers/sse"
 	"anyproxy/proxy/requestlog"
+	"anyproxy/proxy/wire"
 )
 
 const (
@@ -46,12 +47,15 @@ func (f anyFlusher) FlushError() error { return http.NewResponseController(f.w).
 type reply struct {
 	w      http.ResponseWriter
 	flush  flusher
+	wire   *wire.Answer // instead of w once a stream has begun, where that can be
+	id     []string     // the request's, as a header
 	stream bool
 	// capture keeps the answer for the request log; nil when there is none.
 	capture *requestlog.Capture
 	wrote   time.Time // when the write deadline was last moved
 
 	mu       sync.Mutex // until it is committed: between the handler and the timer
+	r        *http.Request
 	timer    *time.Timer
 	prepared bool // headers are set for the attempt that is waited for
 	opened   bool // headers are sent
@@ -59,8 +63,8 @@ type reply struct {
 }
 
 // newReply starts the wait for content of a request that came at began.
-func newReply(w http.ResponseWriter, stream bool, began time.Time, capture *requestlog.Capture) *reply {
-	r := &reply{w: w, stream: stream, capture: capture}
+func newReply(w http.ResponseWriter, req *http.Request, stream bool, began time.Time, capture *requestlog.Capture) *reply {
+	r := &reply{w: w, r: req, id: w.Header()[requestIDHeader], stream: stream, capture: capture}
 	if f, ok := w.(flusher); ok {
 		r.flush = f
 	} else {
@@ -84,10 +88,11 @@ func (r *reply) ping() {
 	}
 	if !r.opened {
 		r.opened = true
-		h := r.bare()
-		h.Set("Content-Type", "text/event-stream; charset=utf-8")
-		h.Set("Cache-Control", "no-cache")
-		r.w.WriteHeader(http.StatusOK)
+		r.begin()
+		r.head(http.StatusOK, func(h http.Header) {
+			h.Set("Content-Type", "text/event-stream; charset=utf-8")
+			h.Set("Cache-Control", "no-cache")
+		})
 	}
 	if r.send(time.Now(), ping) == nil { // else the client is gone, and the handler will notice
 		r.timer.Reset(pingEvery)
@@ -104,38 +109,74 @@ func (r *reply) settle() {
 	r.settled = true
 }
 
-// prepare sets the headers of an answer while its content is waited for, so that
-// the client need not wait for them then: they are sent by commit, if it comes to
-// that, and nobody else.
-func (r *reply) prepare(set func(http.Header)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.opened {
-		set(r.bare())
-		r.prepared = true
+// close lets go what has been prepared in vain.
+func (r *reply) close() {
+	r.settle() // no ping may outlive the handler
+	if r.wire != nil {
+		r.wire.Close()
 	}
 }
 
-// bare gives the answer's header without what was prepared. Besides that there is
-// only the request's id in it.
+// prepare makes the head of an answer while its content is waited for, so that the
+// client need not wait for that then: it is sent by commit, if it comes to that, and
+// nobody else.
+func (r *reply) prepare(status int, set func(http.Header)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opened {
+		return
+	}
+	if r.begin(); r.wire != nil {
+		r.head(status, set)
+		return
+	}
+	set(r.bare())
+	r.prepared = true
+}
+
+// begin takes a stream out of net/http's hands.
+func (r *reply) begin() {
+	if r.stream && r.wire == nil {
+		r.wire = wire.Begin(r.w, r.r)
+	}
+}
+
+// bare gives w's header without what was prepared. Besides that there is only the
+// request's id in it.
 func (r *reply) bare() http.Header {
 	h := r.w.Header()
 	if r.prepared {
 		r.prepared = false
-		id := h[requestIDHeader]
 		clear(h)
-		h[requestIDHeader] = id
+		h[requestIDHeader] = r.id
 	}
 	return h
 }
 
-// commit settles the answer and sends the headers that were prepared, unless some
-// are sent.
+// head makes the head of the answer, and sends it with what is written first.
+func (r *reply) head(status int, set func(http.Header)) {
+	if r.wire == nil {
+		set(r.bare())
+		r.w.WriteHeader(status)
+		return
+	}
+	h := make(http.Header, usualHeader)
+	h[requestIDHeader] = r.id
+	set(h)
+	r.wire.Head(status, h)
+}
+
+// usualHeader is more than how many fields the API's answers have, with ours.
+const usualHeader = 32
+
+// commit settles the answer with the head that was prepared, unless one is sent.
 func (r *reply) commit(status int) {
 	r.settle()
 	if !r.opened {
 		r.opened = true
-		r.w.WriteHeader(status)
+		if r.wire == nil {
+			r.w.WriteHeader(status)
+		}
 	}
 }
 
@@ -147,8 +188,7 @@ func (r *reply) open(status int, set func(http.Header)) (opened bool) {
 		return false
 	}
 	r.opened = true
-	set(r.bare())
-	r.w.WriteHeader(status)
+	r.head(status, set)
 	return true
 }
 
@@ -169,20 +209,30 @@ func (r *reply) send(now time.Time, pieces ...[]byte) error {
 		_ = http.NewResponseController(r.w).SetWriteDeadline(now.Add(writeTime)) // not all writers can
 		r.wrote = now
 	}
-	size := 0
-	var err error
-	for _, b := range pieces {
-		if size += len(b); len(b) > 0 && err == nil {
-			_, err = r.w.Write(b)
-		}
-	}
-	if err == nil && size > 0 {
-		err = r.flush.FlushError() // now, not when the records of the request are written
-	}
-	if err != nil {
+	if err := r.put(pieces); err != nil {
 		return &providers.Error{Class: providers.ClassCanceled, Err: errors.Join(errGone, err)}
 	}
 	return nil
+}
+
+// put writes pieces and sees to it that they are sent now, not when the records of the
+// request are written.
+func (r *reply) put(pieces [][]byte) error {
+	if r.wire != nil {
+		return r.wire.Write(pieces...)
+	}
+	size := 0
+	for _, b := range pieces {
+		if size += len(b); len(b) > 0 {
+			if _, err := r.w.Write(b); err != nil {
+				return err
+			}
+		}
+	}
+	if size == 0 {
+		return nil
+	}
+	return r.flush.FlushError()
 }
 
 // fail ends the answer with an error: with a status while no headers are sent,

@@ -85,8 +85,8 @@ func (c *chaos) rotate(ctx context.Context) {
 	}
 }
 
-// cutting cuts the wire now and then until ctx ends, and leaves it whole.
-func cutting(ctx context.Context, w *wire) {
+// cutting cuts the cable now and then until ctx ends, and leaves it whole.
+func cutting(ctx context.Context, w *cable) {
 	tick := time.NewTicker(cutEvery)
 	defer tick.Stop()
 	for {
@@ -439,7 +439,7 @@ func testChaos(t *testing.T, mixed bool) {
 	if mixed {
 		tokens, end = shortLives(t)
 	}
-	wire, behind := newWire(t, ups[2].URL())
+	cable, behind := newCable(t, ups[2].URL())
 	quietly, file := map[string]string{"LOG_LEVEL": "ERROR"}, chaosConfig(t, []string{ups[0].URL(), ups[1].URL(), behind}, tokens)
 	args := []string{"-config", file}
 	if mixed {
@@ -456,7 +456,7 @@ func testChaos(t *testing.T, mixed bool) {
 	rotated := make(chan struct{})
 	go func() { defer close(rotated); world.rotate(ctx) }()
 	cut := make(chan struct{})
-	go func() { defer close(cut); cutting(ctx, wire) }()
+	go func() { defer close(cut); cutting(ctx, cable) }()
 	reloading := make(chan struct{})
 	go func() {
 		defer close(reloading)
@@ -483,15 +483,15 @@ func testChaos(t *testing.T, mixed bool) {
 	<-rotated
 	<-reloading
 	<-cut
-	wire.close() // of those that died nobody has closed its end
-	end()        // its connections would be kept for a while
+	cable.close() // of those that died nobody has closed its end
+	end()         // its connections would be kept for a while
 	transport.CloseIdleConnections()
 
 	t.Logf("seed %d, %d clients, %d epochs: %v", world.seed, clients, world.epoch.Load()+1, &c.tally)
 	for i := range ups {
 		t.Logf("upstream %s was asked %d times and failed %d", providerName(int64(i)), world.asked[i].Load(), world.failed[i].Load())
 	}
-	t.Logf("the network of c was cut on %d connections", wire.died)
+	t.Logf("the network of c was cut on %d connections", cable.died)
 	t.Logf("heap at rest: %d KiB, then %d KiB", first>>10, second>>10)
 	for _, kind := range slices.Sorted(maps.Keys(c.wrongs)) {
 		t.Errorf("%s: %d times", kind, c.wrongs[kind])
@@ -502,7 +502,7 @@ func testChaos(t *testing.T, mixed bool) {
 	if code != 0 || p.errw.String() != "" {
 		t.Errorf("exit code %d: %.2000s", code, p.errw.String())
 	}
-	if c.whole.Load() == 0 || c.fallbacks.Load() == 0 || wire.died == 0 {
+	if c.whole.Load() == 0 || c.fallbacks.Load() == 0 || cable.died == 0 {
 		t.Error("nothing was put to the test")
 	}
 	// What is bounded (rings, meters, pools of connections) may still have been

@@ -14,6 +14,7 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/internal/quiet"
+	"anyproxy/proxy/wire"
 )
 
 // listeners opens what the address stands for. The default one also takes the
@@ -25,7 +26,7 @@ func listeners(addr, from string) ([]net.Listener, error) {
 		return nil, listenError(addr, from, err)
 	}
 	if addr != config.DefaultListen {
-		return []net.Listener{quiet.Listener(first)}, nil
+		return []net.Listener{forClients(first)}, nil
 	}
 	second6 := strings.Replace(addr, "127.0.0.1", "[::1]", 1)
 	second, err := net.Listen("tcp", second6)
@@ -34,10 +35,13 @@ func listeners(addr, from string) ([]net.Listener, error) {
 		return nil, listenError(second6, from, err)
 	}
 	if err != nil { // a machine without IPv6
-		return []net.Listener{quiet.Listener(first)}, nil
+		return []net.Listener{forClients(first)}, nil
 	}
-	return []net.Listener{quiet.Listener(first), quiet.Listener(second)}, nil
+	return []net.Listener{forClients(first), forClients(second)}, nil
 }
+
+// forClients makes connections on which streams cost little.
+func forClients(l net.Listener) net.Listener { return wire.Listener(quiet.Listener(l)) }
 
 func listenError(addr, from string, err error) error {
 	hint := "check the address, or give another with -listen HOST:PORT"
@@ -95,6 +99,7 @@ func newServer(h http.Handler) *http.Server {
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       wire.Context,
 		// Else "OPTIONS *" is answered without a look at its Host.
 		DisableGeneralOptionsHandler: true,
 	}

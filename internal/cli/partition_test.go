@@ -31,7 +31,7 @@ func TestPoolThatDiedSilently(t *testing.T) {
 			server.StartTLS()
 			t.Cleanup(server.Close)
 			ca := writeFile(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
-			w, endpoint := newWire(t, server.URL)
+			w, endpoint := newCable(t, server.URL)
 			p := start(t, nil, "-config", writeFile(t, "config.yaml", fmt.Sprintf(`
 providers: {a: {endpoint: %q, apiKey: upstream-key-of-a, http2: %v, tls: {ca: %q}, timeouts: {firstByte: 3s, idle: 3s}}}
 models: [{alias: "claude-*", provider: a}]

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// wire is a network between the program and an upstream, which can be cut
+// cable is a network between the program and an upstream, which can be cut
 // without either end being told: what comes from the program is lost, nothing
 // comes back, and no connection is closed. Connections that were there when it
 // was cut never work again.
@@ -16,7 +16,7 @@ import (
 // Where the system can do it (silence), the program's packets are dropped on
 // their way, so that they are not even acknowledged, nor a connection accepted.
 // Elsewhere connections are made and nobody reads what comes.
-type wire struct {
+type cable struct {
 	listener *net.TCPListener
 	to       string
 	work     sync.WaitGroup
@@ -30,8 +30,8 @@ type wire struct {
 	died  int // how many of them were cut
 }
 
-// newWire puts a wire before the upstream at a URL, and returns its own.
-func newWire(t testing.TB, upstream string) (w *wire, endpoint string) {
+// newCable puts a cable before the upstream at a URL, and returns its own.
+func newCable(t testing.TB, upstream string) (w *cable, endpoint string) {
 	t.Helper()
 	u, err := url.Parse(upstream)
 	if err != nil {
@@ -41,14 +41,14 @@ func newWire(t testing.TB, upstream string) (w *wire, endpoint string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w = &wire{listener: l, to: u.Host, near: map[*net.TCPConn]bool{}, far: map[*net.TCPConn]bool{}}
+	w = &cable{listener: l, to: u.Host, near: map[*net.TCPConn]bool{}, far: map[*net.TCPConn]bool{}}
 	w.work.Go(w.accept)
 	t.Cleanup(w.close)
 	u.Host = l.Addr().String()
 	return w, u.String()
 }
 
-func (w *wire) accept() {
+func (w *cable) accept() {
 	for {
 		near, err := w.listener.AcceptTCP()
 		if err != nil {
@@ -59,7 +59,7 @@ func (w *wire) accept() {
 }
 
 // connect joins a connection of the program's with one to the upstream.
-func (w *wire) connect(near *net.TCPConn) {
+func (w *cable) connect(near *net.TCPConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
@@ -91,7 +91,7 @@ func (w *wire) connect(near *net.TCPConn) {
 
 // forget closes a pair that has nothing more to say, unless it was cut: then the
 // program is not told.
-func (w *wire) forget(near, far *net.TCPConn) {
+func (w *cable) forget(near, far *net.TCPConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_ = far.Close()
@@ -103,7 +103,7 @@ func (w *wire) forget(near, far *net.TCPConn) {
 }
 
 // carry carries what one end says until it ends, and tells the other.
-func (w *wire) carry(to, from, near *net.TCPConn) {
+func (w *cable) carry(to, from, near *net.TCPConn) {
 	// Short: those of connections that were cut stay until the end.
 	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, 1<<10))
 	w.mu.Lock()
@@ -119,8 +119,8 @@ func (w *wire) carry(to, from, near *net.TCPConn) {
 	_ = to.CloseWrite()
 }
 
-// sever cuts the wire. The upstream is told, for it is not what is tested.
-func (w *wire) sever() {
+// sever cuts the cable. The upstream is told, for it is not what is tested.
+func (w *cable) sever() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = true
@@ -139,7 +139,7 @@ func (w *wire) sever() {
 }
 
 // mend lets new connections through.
-func (w *wire) mend() {
+func (w *cable) mend() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = false
@@ -147,13 +147,13 @@ func (w *wire) mend() {
 }
 
 // connections is how many were made so far.
-func (w *wire) connections() int {
+func (w *cable) connections() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.made
 }
 
-func (w *wire) close() {
+func (w *cable) close() {
 	_ = w.listener.Close()
 	w.mu.Lock()
 	w.ended = true

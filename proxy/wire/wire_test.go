@@ -1,0 +1,391 @@
+package wire_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"anyproxy/proxy/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve serves h with connections whose answers can be taken over.
+func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Listener = wire.Listener(s.Listener)
+	s.Config.ConnContext = wire.Context
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// talk sends text over a connection of its own and gives what comes until it is closed.
+func talk(t testing.TB, s *httptest.Server, text string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	all, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatalf("%v after %q", err, all)
+	}
+	return string(all)
+}
+
+const (
+	request = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+	last    = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+)
+
+// An answer is what a handler wants to say.
+type answer struct {
+	status int
+	header http.Header
+	pieces []string
+}
+
+// plain says it through net/http.
+func (a answer) plain(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(a.status)
+	_ = http.NewResponseController(w).Flush() // else net/http may count the bytes instead
+	for _, p := range a.pieces {
+		_, _ = w.Write([]byte(p))
+		_ = http.NewResponseController(w).Flush()
+	}
+}
+
+// past says it past net/http.
+func (a answer) past(t *testing.T, first *answer) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("X-Was-Set-Before", "and says nothing any more")
+		out := wire.Begin(w, r)
+		if out == nil {
+			t.Error("it cannot be taken over")
+			return
+		}
+		defer out.Close()
+		if first != nil {
+			out.Head(first.status, first.header)
+		}
+		out.Head(a.status, a.header)
+		for _, p := range a.pieces {
+			half := len(p) / 2
+			if err := out.Write([]byte(p[:half]), nil, []byte(p[half:])); err != nil {
+				t.Error(err)
+			}
+		}
+		if len(a.pieces) == 0 {
+			if err := out.Write(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+var date = regexp.MustCompile(`(?m)^Date: \w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT\r$`)
+
+// lines are those of an answer, with the header in order.
+func lines(t *testing.T, raw string) []string {
+	t.Helper()
+	head, body, found := strings.Cut(date.ReplaceAllString(raw, "Date: now\r"), "\r\n\r\n")
+	if !found {
+		t.Fatalf("no head in %q", raw)
+	}
+	all := strings.Split(head, "\r\n")
+	slices.Sort(all[1:])
+	return append(all, body)
+}
+
+// TestSaysTheSame holds answers to those of net/http, byte for byte but for the order of
+// the header's lines.
+func TestSaysTheSame(t *testing.T) {
+	for name, a := range map[string]answer{
+		"a stream":                 {200, http.Header{"Content-Type": {"text/event-stream"}, "X-B": {"1", "2"}, "A": {""}}, []string{"event: a\n\n", "event: b\n\n"}},
+		"long":                     {200, http.Header{"Content-Type": {"text/event-stream"}}, []string{strings.Repeat("x", 300_000), "y"}},
+		"an error":                 {529, http.Header{"Content-Type": {"application/json"}, "Retry-After": {"3"}}, []string{`{"type":"error"}`}},
+		"empty":                    {500, http.Header{"Content-Type": {"application/json"}}, nil},
+		"a date of the upstream's": {200, http.Header{"Content-Type": {"a/b"}, "Date": {"Mon, 06 Oct 2025 10:00:00 GMT"}}, []string{"x"}},
+		"what is no header": {200, http.Header{"Content-Type": {"a/b"}, "Bad Name": {"x"}, "": {"x"}, "Näme": {"x"},
+			"Two-Lines": {"a\r\nX-Smuggled: 1", "\nb\n", " blank\t"}}, []string{"x"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := lines(t, talk(t, serve(t, a.plain), last))
+			for name, first := range map[string]*answer{"": nil, " instead of another": {200, http.Header{"X-Other": {"1"}}, nil}} {
+				if got := lines(t, talk(t, serve(t, a.past(t, first)), last)); !slices.Equal(got, want) {
+					t.Errorf("%.500q%s\nwant %.500q", got, name, want)
+				}
+			}
+		})
+	}
+}
+
+// TestFramingIsTheServers: lengths and hop-by-hop fields of a header do not count.
+func TestFramingIsTheServers(t *testing.T) {
+	a := answer{200, http.Header{"Content-Type": {"a/b"}, "Content-Length": {"7"}, "Transfer-Encoding": {"gzip"},
+		"Connection": {"keep-alive"}, "Trailer": {"X"}}, []string{"x"}}
+	got := date.ReplaceAllString(talk(t, serve(t, a.past(t, nil)), last), "")
+	if want := "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// TestConnectionIsKept makes exchanges on one connection, past net/http, through it and
+// past it again, the last two sent at once.
+func TestConnectionIsKept(t *testing.T) {
+	n := 0
+	a := answer{200, http.Header{"Content-Type": {"a/b"}}, []string{"one", "two"}}
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if n++; n%2 == 0 {
+			a.plain(w, r)
+		} else {
+			a.past(t, nil)(w, r)
+		}
+	})
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for _, send := range []string{request, request + last, ""} {
+		if _, err := io.WriteString(c, send); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(res.Body); err != nil || string(body) != "onetwo" {
+			t.Errorf("%q, %v", body, err)
+		}
+	}
+	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 || n != 3 {
+		t.Errorf("%d exchanges, then %q, %v", n, rest, err)
+	}
+}
+
+// TestCannot: who knows no chunks, wants no body, or does not come over a Conn is
+// answered by net/http, with the header that was set.
+func TestCannot(t *testing.T) {
+	h := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Mine", "1")
+		if wire.Begin(w, r) != nil {
+			t.Error("taken over")
+		}
+	}
+	for name, c := range map[string]struct {
+		server *httptest.Server
+		send   string
+	}{
+		"HTTP/1.0":     {serve(t, h), "POST / HTTP/1.0\r\n\r\n"},
+		"HEAD":         {serve(t, h), "HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"},
+		"other server": {httptest.NewServer(http.HandlerFunc(h)), last},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer c.server.Close()
+			if got := talk(t, c.server, c.send); !strings.Contains(got, " 200 OK\r\n") || !strings.Contains(got, "X-Mine: 1\r\n") {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
+
+// TestNothingOutOfTurn: as long as the head is not sent nothing else is, whatever a
+// handler does.
+func TestNothingOutOfTurn(t *testing.T) {
+	for name, misbehave := range map[string]func(http.ResponseWriter, *wire.Answer){
+		"returns":             func(http.ResponseWriter, *wire.Answer) {},
+		"writes to net/http":  func(w http.ResponseWriter, _ *wire.Answer) { io.WriteString(w, "text") },
+		"gives up":            func(http.ResponseWriter, *wire.Answer) { panic(http.ErrAbortHandler) },
+		"closes what it made": func(_ http.ResponseWriter, a *wire.Answer) { a.Head(200, http.Header{"A": {"b"}}); a.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				misbehave(w, wire.Begin(w, r))
+			})
+			if got := talk(t, s, request); got != "" {
+				t.Errorf("the client got %q", got)
+			}
+		})
+	}
+}
+
+// TestHandlerHears: a write that fails ends the request's context.
+func TestHandlerHears(t *testing.T) {
+	ended := make(chan error, 1)
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		a := wire.Begin(w, r)
+		a.Head(200, http.Header{})
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		var err error
+		for err == nil {
+			err = a.Write(make([]byte, 1<<20)) // nobody reads
+		}
+		<-r.Context().Done()
+		ended <- err
+	})
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, request)
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("the handler waits for nothing")
+	}
+}
+
+// TestHeadComesWithTheFirstPiece: in one write, which is what a client sees of it.
+func TestHeadComesWithTheFirstPiece(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	l := &oneConn{conn: make(chan net.Conn, 1), gone: make(chan struct{})}
+	l.conn <- near
+	h := answer{200, http.Header{"Content-Type": {"a/b"}}, []string{"first", "second"}}.past(t, nil)
+	s := &http.Server{Handler: h, ConnContext: wire.Context}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(wire.Listener(l)) }()
+	go io.WriteString(far, last)
+	var writes []string
+	for b := make([]byte, 4096); ; { // a pipe gives what one write gave
+		n, err := far.Read(b)
+		if err != nil {
+			break
+		}
+		writes = append(writes, string(b[:n]))
+	}
+	_ = s.Close()
+	<-done
+	if len(writes) != 3 || !strings.HasSuffix(writes[0], "\r\n\r\n5\r\nfirst\r\n") || writes[1] != "6\r\nsecond\r\n" || writes[2] != "0\r\n\r\n" {
+		t.Errorf("%q", writes)
+	}
+}
+
+// oneConn is a listener with one connection.
+type oneConn struct {
+	conn chan net.Conn
+	gone chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conn:
+		return c, nil
+	case <-l.gone:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *oneConn) Close() error {
+	close(l.gone)
+	return nil
+}
+
+func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
+
+// TestCloseWrite: a Conn ends half of the connection where that can be done.
+func TestCloseWrite(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	whole, err := wire.Listener(&oneConn{conn: filled(near)}).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := whole.(*wire.Conn).CloseWrite(); err != nil {
+		t.Errorf("one that has no halves: %v", err)
+	}
+}
+
+func filled(c net.Conn) chan net.Conn {
+	out := make(chan net.Conn, 1)
+	out <- c
+	return out
+}
+
+// BenchmarkAnswer makes a stream of 40 events, of the size that the API's are, through
+// net/http and past it.
+func BenchmarkAnswer(b *testing.B) {
+	const events = 40
+	header := http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}
+	for i := range 14 {
+		header[fmt.Sprintf("Anthropic-Ratelimit-Field-%d", i)] = []string{"2025-10-06T10:00:00Z"}
+	}
+	event := bytes.Repeat([]byte("x"), 130)
+	for _, c := range []struct {
+		name   string
+		answer func(w http.ResponseWriter, r *http.Request)
+	}{
+		{"net-http", func(w http.ResponseWriter, r *http.Request) {
+			for name, values := range header {
+				w.Header()[name] = values
+			}
+			w.WriteHeader(200)
+			flush := http.NewResponseController(w)
+			for range events {
+				_, _ = w.Write(event)
+				_ = flush.Flush()
+			}
+		}},
+		{"wire", func(w http.ResponseWriter, r *http.Request) {
+			a := wire.Begin(w, r)
+			a.Head(200, header)
+			for range events {
+				_ = a.Write(event)
+			}
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			server, client := net.Pipe()
+			defer client.Close()
+			l := &oneConn{conn: filled(discarding{server}), gone: make(chan struct{})}
+			served := make(chan struct{}, 1)
+			s := &http.Server{ConnContext: wire.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c.answer(w, r)
+				served <- struct{}{}
+			})}
+			go func() { _ = s.Serve(wire.Listener(l)) }()
+			defer s.Close()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+					b.Fatal(err)
+				}
+				<-served
+			}
+		})
+	}
+}
+
+// discarding is a connection whose client takes all at once.
+type discarding struct{ net.Conn }
+
+func (discarding) Write(b []byte) (int, error) { return len(b), nil }
