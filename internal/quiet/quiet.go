@@ -12,8 +12,11 @@
 // runtime itself asks its poller; where there is nothing to be read, or no room, the
 // goroutine waits in the poller as always, with deadlines and Close.
 //
-// What takes long is told: pieces of more than [Short] bytes go the ordinary way, which
-// wakes the monitor for the work that they mean.
+// Work is told: pieces of more than [Short] bytes go the ordinary way, which wakes the
+// monitor, and so does one piece after that much in smaller ones. For the thread that an
+// event wakes is the one that waited for all events, and as long as it finds something
+// to do without a wait it is the monitor that hears of the others, and that takes the
+// processor from who has had it for 10 ms.
 package quiet
 
 import (

@@ -9,7 +9,9 @@ import (
 	"unsafe"
 )
 
-// Conn returns c, made quiet where that can be done: a TCP connection on Linux.
+// Conn returns c, made quiet where that can be done: a TCP connection on Linux. Its
+// socket must never be set to block, as [os.File.Fd] does with that of its File: the
+// runtime would stand still with it.
 func Conn(c net.Conn) net.Conn {
 	t, ok := c.(*net.TCPConn)
 	if !ok {
@@ -20,9 +22,9 @@ func Conn(c net.Conn) net.Conn {
 		return c
 	}
 	q := &conn{TCPConn: t}
-	q.in = transfer{name: "read", wait: raw.Read}
+	q.in = transfer{name: "read", trap: syscall.SYS_READ, told: syscall.Read, wait: raw.Read}
 	q.in.try = q.in.read
-	q.out = transfer{name: "write", wait: raw.Write}
+	q.out = transfer{name: "write", trap: syscall.SYS_WRITE, told: syscall.Write, wait: raw.Write}
 	q.out.try = q.out.write
 	return q
 }
@@ -36,16 +38,23 @@ type conn struct {
 // package it may be used by several goroutines, which take turns.
 type transfer struct {
 	name string
+	trap uintptr                             // the system call
+	told func(fd int, b []byte) (int, error) // the same, of which the scheduler knows
 	// wait calls its argument, the first time at once, as often as the socket may be
 	// ready, until that is content.
 	wait func(func(fd uintptr) bool) error
 	try  func(fd uintptr) bool // read or write; kept, as making it costs an allocation
 
-	mu  sync.Mutex
-	buf []byte
-	n   int           // of it are done
-	no  syscall.Errno // why there are no more
+	mu   sync.Mutex
+	buf  []byte
+	n    int           // of it are done
+	no   syscall.Errno // why there are no more
+	work int           // bytes, since the scheduler was told
 }
+
+// perCall is what a system call counts for among the bytes, with what is done about
+// its result: many small pieces are work, too.
+const perCall = 128
 
 func (c *conn) Read(b []byte) (int, error) {
 	if len(b) == 0 || len(b) > Short {
@@ -82,33 +91,46 @@ func (c *conn) move(t *transfer, b []byte) (int, error) {
 }
 
 // read takes what there is.
-func (t *transfer) read(fd uintptr) (done bool) { return t.call(syscall.SYS_READ, fd) }
+func (t *transfer) read(fd uintptr) (done bool) { return t.call(fd) }
 
 // write gives as much as there is room for, until it has given all.
 func (t *transfer) write(fd uintptr) (done bool) {
 	for done = true; done && t.no == 0 && t.n < len(t.buf); {
-		done = t.call(syscall.SYS_WRITE, fd)
+		done = t.call(fd)
 	}
 	return done
 }
 
 // call makes a system call for what is left, and reports false when the socket is not
 // ready for it.
-func (t *transfer) call(trap, fd uintptr) bool {
+func (t *transfer) call(fd uintptr) bool {
 	left := t.buf[t.n:]
 	for {
-		n, _, no := syscall.RawSyscall(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(left))), uintptr(len(left)))
+		n, no := t.ask(fd, left)
 		switch no {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
 			return false
 		case 0:
-			t.n += int(n)
+			t.n += n
+			t.work += n + perCall
 		}
 		t.no = no
 		return true
 	}
+}
+
+// ask makes the system call for b.
+func (t *transfer) ask(fd uintptr, b []byte) (int, syscall.Errno) {
+	if t.work > Short {
+		t.work = 0
+		n, err := t.told(int(fd), b)
+		no, _ := err.(syscall.Errno)
+		return n, no
+	}
+	n, _, no := syscall.RawSyscall(t.trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return int(n), no
 }
 
 // Silent reports whether nothing has come, not even the end. What has come is lost.

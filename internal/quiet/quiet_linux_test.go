@@ -2,6 +2,7 @@ package quiet_test
 
 import (
 	"net"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +28,63 @@ func TestSilent(t *testing.T) {
 				t.Errorf("silent: %v", got)
 			}
 		})
+	}
+}
+
+// TestABusyConnectionLeavesTheOthersHeard has an idle process woken by a connection on
+// which there is always something to be read. A runtime whose monitor sleeps on would
+// hear of nothing else until that is done: the thread that was woken is the one that
+// waited for all, and no other takes its place.
+func TestABusyConnectionLeavesTheOthersHeard(t *testing.T) {
+	const size = 16 << 10 // in one segment
+	both(t, func(t *testing.T, busy net.Conn, feed *net.TCPConn) {
+		other, late := pair(t, asItIs)
+		var heard atomic.Bool
+		waiting := make(chan bool)
+		go func() {
+			defer close(waiting)
+			other.Read(make([]byte, 1))
+			heard.Store(true)
+		}()
+		done := make(chan int)
+		go func() {
+			n := 0
+			for b := make([]byte, 1); n < size && !heard.Load(); n++ {
+				if _, err := busy.Read(b); err != nil {
+					t.Error(err)
+					break
+				}
+				for start := time.Now(); time.Since(start) < 60*time.Microsecond; {
+				}
+			}
+			done <- n
+		}()
+		// The system sends these by itself, 200 ms later: no call of ours may be near.
+		hold(t, feed, size)
+		time.Sleep(50 * time.Millisecond)
+		hold(t, late, 1)
+		if n := <-done; n == size {
+			t.Error("nothing was heard of the other connection")
+		}
+		<-waiting
+	})
+}
+
+// hold writes n bytes that the system keeps to itself for a while, as more may come.
+func hold(t *testing.T, c *net.TCPConn, n int) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, 1)
+	}); err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	if _, err := c.Write(make([]byte, n)); err != nil {
+		t.Fatal(err)
 	}
 }
 
