@@ -123,7 +123,7 @@ func (t *transfer) call(fd uintptr) bool {
 
 // ask makes the system call for b.
 func (t *transfer) ask(fd uintptr, b []byte) (int, syscall.Errno) {
-	if t.work > Short {
+	if racing || t.work > Short {
 		t.work = 0
 		n, err := t.told(int(fd), b)
 		no, _ := err.(syscall.Errno)

@@ -238,6 +238,30 @@ func TestReadersTakeTurns(t *testing.T) {
 	}
 }
 
+// TestWhoReadsComesBehindWhoWrote is for the race detector: an exchange orders what was
+// done before it and after it.
+func TestWhoReadsComesBehindWhoWrote(t *testing.T) {
+	both(t, func(t *testing.T, near net.Conn, far *net.TCPConn) {
+		asked, answered := 0, 0
+		done := make(chan bool)
+		go func() {
+			defer close(done)
+			b := make([]byte, 1)
+			far.Read(b)
+			asked++
+			answered++
+			far.Write(b)
+		}()
+		asked++
+		near.Write([]byte("x"))
+		near.Read(make([]byte, 1))
+		if answered++; asked != 2 || answered != 2 {
+			t.Errorf("asked %d, answered %d times", asked, answered)
+		}
+		<-done
+	})
+}
+
 // TestNothingIsAllocated: a stream of minutes must leave nothing to be collected.
 func TestNothingIsAllocated(t *testing.T) {
 	near, far := pair(t, quiet.Conn)
