@@ -1,7 +1,10 @@
 package quiet_test
 
 import (
+	"errors"
+	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -86,6 +89,75 @@ func hold(t *testing.T, c *net.TCPConn, n int) {
 	if _, err := c.Write(make([]byte, n)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestAWriteThatIsCutShort: what it says to have written is what the other side gets,
+// whatever ends it.
+func TestAWriteThatIsCutShort(t *testing.T) {
+	for name, c := range map[string]struct {
+		write func(c net.Conn) (int64, error)
+		cut   func(c net.Conn)
+		want  error
+	}{
+		"pieces, deadline":  {writePieces, func(c net.Conn) { c.SetWriteDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
+		"pieces, close":     {writePieces, func(c net.Conn) { c.Close() }, net.ErrClosed},
+		"at once, deadline": {writeWhole, func(c net.Conn) { c.SetWriteDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
+		"gathered, close":   {writeGathered, func(c net.Conn) { c.Close() }, net.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, near net.Conn, far *net.TCPConn) {
+				type result struct {
+					n   int64
+					err error
+				}
+				done := make(chan result)
+				go func() {
+					n, err := c.write(near)
+					done <- result{n, err}
+				}()
+				got, err := io.CopyN(io.Discard, far, 100<<10) // it has begun
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.cut(near)
+				r := <-done
+				near.Close()
+				more, err := io.Copy(io.Discard, far)
+				if got += more; got != r.n || err != nil {
+					t.Errorf("%d bytes were said to be written, %d came: %v", r.n, got, err)
+				}
+				if !errors.Is(r.err, c.want) {
+					t.Errorf("ended with %v, want %v", r.err, c.want)
+				}
+			})
+		})
+	}
+}
+
+// endless is more than the buffers of two systems hold.
+const endless = 64 << 20
+
+func writePieces(c net.Conn) (all int64, err error) {
+	b := make([]byte, quiet.Short-1)
+	for err == nil && all < endless {
+		var n int
+		n, err = c.Write(b)
+		all += int64(n)
+	}
+	return all, err
+}
+
+func writeWhole(c net.Conn) (int64, error) {
+	n, err := c.Write(make([]byte, endless))
+	return int64(n), err
+}
+
+func writeGathered(c net.Conn) (int64, error) {
+	b := make(net.Buffers, 1000)
+	for i := range b {
+		b[i] = make([]byte, endless/len(b))
+	}
+	return b.WriteTo(c)
 }
 
 // BenchmarkEvent has an idle process receive and send on an event each millisecond, and

@@ -169,6 +169,37 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestADeadlineIsMoved while it is waited for: put off, and brought forward.
+func TestADeadlineIsMoved(t *testing.T) {
+	both(t, func(t *testing.T, near net.Conn, far *net.TCPConn) {
+		const soon = 20 * time.Millisecond
+		done := make(chan error)
+		read := func() {
+			_, err := near.Read(make([]byte, 1))
+			done <- err
+		}
+		start := time.Now()
+		near.SetReadDeadline(start.Add(soon))
+		go read()
+		near.SetReadDeadline(start.Add(3 * soon))
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) < 3*soon {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		near.SetReadDeadline(time.Now().Add(time.Hour))
+		go read()
+		near.SetReadDeadline(time.Now().Add(soon))
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+		near.SetReadDeadline(time.Time{}) // it can be read again
+		go read()
+		far.Write([]byte("x"))
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestCloseEndsAWait closes a connection that is being read, and one whose write
 // found no room.
 func TestCloseEndsAWait(t *testing.T) {
