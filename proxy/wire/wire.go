@@ -161,12 +161,12 @@ func (a *Answer) Head(status int, h http.Header) {
 			b = append(b, name...)
 			b = append(b, ": "...)
 			from := len(b)
-			b = append(b, strings.TrimSpace(value)...)
+			b = append(b, strings.Trim(value, " \t\r\n")...)
 			inLine(b[from:])
 			b = append(b, "\r\n"...)
 		}
 	}
-	if len(h["Date"]) == 0 {
+	if _, dated := h["Date"]; !dated {
 		b = append(b, a.date...)
 	}
 	*a.head = append(b, a.framing...)

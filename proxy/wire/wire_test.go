@@ -39,6 +39,11 @@ func talk(t testing.TB, s *httptest.Server, text string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return converse(t, c, text)
+}
+
+func converse(t testing.TB, c net.Conn, text string) string {
+	t.Helper()
 	defer c.Close()
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
@@ -141,6 +146,62 @@ func TestSaysTheSame(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzHead holds heads to those that net/http makes of the same header, which has one
+// field or one field twice.
+func FuzzHead(f *testing.F) {
+	for _, name := range []string{"X-A", "x-a", "Date", "date", "Content-Type", "A B", "Trailer:X", "X\r\nY", "Näme", ""} {
+		f.Add(uint16(200), name, "1", "2")
+	}
+	for _, value := range []string{"a\r\nb", "\r\n\r\n", " a ", "\v", "\fa", "\u00a0a\u0085", "\x00", "\xff", ""} {
+		f.Add(uint16(529), "X-A", value, value+"x")
+	}
+	for _, status := range []uint16{200, 201, 299, 400, 404, 451, 499, 500, 529, 599, 999} {
+		f.Add(status, "X-A", "1", "")
+	}
+	var say answer
+	s := &http.Server{ConnContext: wire.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "GET" {
+			say.plain(w, r)
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		out := wire.Begin(w, r)
+		defer out.Close()
+		out.Head(say.status, say.header)
+		_ = out.Write([]byte(say.pieces[0]))
+	})}
+	l := &given{conn: make(chan net.Conn), gone: make(chan struct{})} // the system has not that many ports
+	served := make(chan struct{})
+	go func() { defer close(served); _ = s.Serve(wire.Listener(l)) }()
+	f.Cleanup(func() { _ = s.Close(); <-served })
+	over := func(t *testing.T, text string) string {
+		near, far := net.Pipe()
+		l.conn <- near
+		return converse(t, far, text)
+	}
+	f.Fuzz(func(t *testing.T, status uint16, name, one, two string) {
+		switch name {
+		case "Connection", "Content-Length", "Transfer-Encoding", "Trailer":
+			t.Skip("this is the framing")
+		}
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			t.Skip("no header")
+		}
+		if status < 200 || status > 999 || status == http.StatusNoContent || status == http.StatusNotModified {
+			t.Skip("an answer without a body")
+		}
+		say = answer{int(status), http.Header{"Content-Type": {"a/b"}}, []string{"x"}}
+		say.header[name] = []string{one, two}
+		if two == "" {
+			say.header[name] = []string{one}
+		}
+		want := lines(t, over(t, strings.Replace(last, "POST", "GET", 1)))
+		if got := lines(t, over(t, last)); !slices.Equal(got, want) {
+			t.Errorf("got  %.500q\nwant %.500q", got, want)
+		}
+	})
 }
 
 // TestFramingIsTheServers: lengths and hop-by-hop fields of a header do not count.
@@ -267,7 +328,7 @@ func TestHandlerHears(t *testing.T) {
 func TestHeadComesWithTheFirstPiece(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	l := &oneConn{conn: make(chan net.Conn, 1), gone: make(chan struct{})}
+	l := &given{conn: make(chan net.Conn, 1), gone: make(chan struct{})}
 	l.conn <- near
 	h := answer{200, http.Header{"Content-Type": {"a/b"}}, []string{"first", "second"}}.past(t, nil)
 	s := &http.Server{Handler: h, ConnContext: wire.Context}
@@ -289,13 +350,13 @@ func TestHeadComesWithTheFirstPiece(t *testing.T) {
 	}
 }
 
-// oneConn is a listener with one connection.
-type oneConn struct {
+// given is a listener with the connections that it is given.
+type given struct {
 	conn chan net.Conn
 	gone chan struct{}
 }
 
-func (l *oneConn) Accept() (net.Conn, error) {
+func (l *given) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conn:
 		return c, nil
@@ -304,19 +365,19 @@ func (l *oneConn) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *oneConn) Close() error {
+func (l *given) Close() error {
 	close(l.gone)
 	return nil
 }
 
-func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
+func (l *given) Addr() net.Addr { return &net.TCPAddr{} }
 
 // TestCloseWrite: a Conn ends half of the connection where that can be done.
 func TestCloseWrite(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	defer far.Close()
-	whole, err := wire.Listener(&oneConn{conn: filled(near)}).Accept()
+	whole, err := wire.Listener(&given{conn: filled(near)}).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +427,7 @@ func BenchmarkAnswer(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			server, client := net.Pipe()
 			defer client.Close()
-			l := &oneConn{conn: filled(discarding{server}), gone: make(chan struct{})}
+			l := &given{conn: filled(discarding{server}), gone: make(chan struct{})}
 			served := make(chan struct{}, 1)
 			s := &http.Server{ConnContext: wire.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				c.answer(w, r)
