@@ -78,6 +78,7 @@ func Context(ctx context.Context, c net.Conn) context.Context {
 // An Answer is one that is written past net/http. It belongs to one goroutine at a time.
 type Answer struct {
 	conn    *Conn
+	w       http.ResponseWriter
 	date    string // a line
 	framing string // lines, with the empty one behind them
 	head    *[]byte
@@ -117,7 +118,11 @@ func Begin(w http.ResponseWriter, r *http.Request) *Answer {
 	c.hold, c.owed = false, true
 	made := string(c.held)
 	c.held = c.held[:0]
-	a := &Answer{conn: c}
+	a := &Answer{conn: c, w: w}
+	if err != nil && !errors.Is(err, http.ErrNotSupported) { // of 100 Continue: the client has left
+		_ = c.Close()
+		return a
+	}
 	_, lines, _ := strings.Cut(made, "\r\n")
 	for line := range strings.Lines(lines) {
 		if strings.HasPrefix(line, "Date:") {
@@ -133,8 +138,13 @@ func Begin(w http.ResponseWriter, r *http.Request) *Answer {
 }
 
 // Head makes the head that is sent with the first Write, instead of one that was made
-// before. What h says about the framing does not count.
+// before. What h says about the framing does not count. A status whose answers have no
+// body makes none: what is written behind it would be taken for the next answer.
 func (a *Answer) Head(status int, h http.Header) {
+	if status < 200 || status > 999 || status == http.StatusNoContent || status == http.StatusNotModified {
+		a.Close()
+		return
+	}
 	if a.head == nil {
 		a.head = buffers.Get().(*[]byte)
 	}
@@ -203,15 +213,27 @@ func inLine(value []byte) {
 }
 
 // Write sends pieces as one chunk, with the head before the first one. A connection on
-// which it fails is closed.
+// which it fails is closed, and the request's context ends.
 func (a *Answer) Write(pieces ...[]byte) error {
+	err := a.write(pieces)
+	if err != nil {
+		a.fail()
+	}
+	return err
+}
+
+func (a *Answer) write(pieces [][]byte) error {
 	size := 0
 	for _, p := range pieces {
 		size += len(p)
 	}
 	buf := a.head
 	a.head = nil
-	if buf == nil {
+	switch {
+	case buf != nil:
+	case a.conn.owed:
+		return errOwed
+	default:
 		buf = buffers.Get().(*[]byte)
 	}
 	defer free(buf)
@@ -224,13 +246,19 @@ func (a *Answer) Write(pieces ...[]byte) error {
 		b = append(b, "\r\n"...)
 	}
 	*buf = b
-	_, err := a.conn.Conn.Write(b)
-	if err != nil {
-		_ = a.conn.Close() // net/http hears of it, and cancels the request's context
+	if _, err := a.conn.Conn.Write(b); err != nil {
 		return err
 	}
 	a.conn.owed = false
 	return nil
+}
+
+// fail ends the connection, and has net/http write to it. It may not be reading, when the
+// next request has come; it also cancels the request's context when it cannot write.
+func (a *Answer) fail() {
+	_ = a.conn.Close()
+	_, _ = a.w.Write([]byte("x"))
+	_ = http.NewResponseController(a.w).Flush()
 }
 
 // Close gives up what Head has made and Write has not sent.

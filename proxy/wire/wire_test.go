@@ -283,6 +283,22 @@ func TestNothingOutOfTurn(t *testing.T) {
 		"writes to net/http":  func(w http.ResponseWriter, _ *wire.Answer) { io.WriteString(w, "text") },
 		"gives up":            func(http.ResponseWriter, *wire.Answer) { panic(http.ErrAbortHandler) },
 		"closes what it made": func(_ http.ResponseWriter, a *wire.Answer) { a.Head(200, http.Header{"A": {"b"}}); a.Close() },
+		"has no head":         func(_ http.ResponseWriter, a *wire.Answer) { fails(t, a, "text"); fails(t, a, "text") },
+		"has no head, nor text": func(_ http.ResponseWriter, a *wire.Answer) {
+			fails(t, a, "")
+			a.Head(200, http.Header{})
+			fails(t, a, "too late")
+		},
+		// Chunks behind these would be taken for the next answer.
+		"has no body": func(_ http.ResponseWriter, a *wire.Answer) {
+			a.Head(200, http.Header{})
+			a.Head(http.StatusNoContent, http.Header{})
+			fails(t, a, "text")
+		},
+		"has not changed":    func(_ http.ResponseWriter, a *wire.Answer) { a.Head(http.StatusNotModified, nil); fails(t, a, "text") },
+		"is not the last":    func(_ http.ResponseWriter, a *wire.Answer) { a.Head(http.StatusEarlyHints, nil); fails(t, a, "text") },
+		"has no such status": func(_ http.ResponseWriter, a *wire.Answer) { a.Head(0, nil); fails(t, a, "text") },
+		"nor such one":       func(_ http.ResponseWriter, a *wire.Answer) { a.Head(1000, nil); fails(t, a, "text") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -296,33 +312,79 @@ func TestNothingOutOfTurn(t *testing.T) {
 	}
 }
 
-// TestHandlerHears: a write that fails ends the request's context.
+func fails(t *testing.T, a *wire.Answer, text string) {
+	t.Helper()
+	if a.Write([]byte(text)) == nil {
+		t.Errorf("%q is written", text)
+	}
+}
+
+// TestHandlerHears: a write that fails ends the request's context, also where net/http
+// has stopped reading, since the next request has come.
 func TestHandlerHears(t *testing.T) {
-	ended := make(chan error, 1)
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	for name, send := range map[string]string{"one request": request, "more behind it": request + request[:1], "a line behind it": request + "\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			begun, ended := make(chan struct{}), make(chan error, 1)
+			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				close(begun)
+				a := wire.Begin(w, r)
+				a.Head(200, http.Header{})
+				_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+				var err error
+				for err == nil {
+					err = a.Write(make([]byte, 1<<20)) // nobody reads
+				}
+				select {
+				case <-r.Context().Done():
+				case <-time.After(10 * time.Second):
+					err = nil
+				}
+				ended <- err
+			})
+			c, err := net.Dial("tcp", s.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			io.WriteString(c, request)
+			<-begun // what is read ahead with the request would not end net/http's reading
+			io.WriteString(c, send[len(request):])
+			if err := <-ended; err == nil {
+				t.Error("the handler waits for nothing")
+			}
+		})
+	}
+}
+
+// TestNobodyIsThere: net/http has failed to say 100 Continue to a client that left, whose
+// request had come all the same.
+func TestNobodyIsThere(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	l := &given{conn: filled(mute{near}), gone: make(chan struct{})}
+	heard := make(chan error, 1)
+	s := &http.Server{ConnContext: wire.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(heard)
 		_, _ = io.Copy(io.Discard, r.Body)
 		a := wire.Begin(w, r)
 		a.Head(200, http.Header{})
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-		var err error
-		for err == nil {
-			err = a.Write(make([]byte, 1<<20)) // nobody reads
-		}
-		<-r.Context().Done()
-		ended <- err
-	})
-	c, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
+		heard <- a.Write([]byte("x"))
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(wire.Listener(l)) }()
+	io.WriteString(far, strings.Replace(request, "\r\n", "\r\nExpect: 100-continue\r\n", 1))
+	if err := <-heard; err == nil {
+		t.Error("the handler hears of nothing")
 	}
-	defer c.Close()
-	io.WriteString(c, request)
-	select {
-	case <-ended:
-	case <-time.After(20 * time.Second):
-		t.Error("the handler waits for nothing")
-	}
+	_ = s.Close()
+	<-done
 }
+
+// mute is a connection on which nothing can be sent.
+type mute struct{ net.Conn }
+
+func (mute) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // TestHeadComesWithTheFirstPiece: in one write, which is what a client sees of it.
 func TestHeadComesWithTheFirstPiece(t *testing.T) {
