@@ -249,6 +249,83 @@ func TestConnectionIsKept(t *testing.T) {
 	}
 }
 
+// TestRequests: however a request and its body come, and whether that is read or not, the
+// answer is net/http's, with what it says of the connection.
+func TestRequests(t *testing.T) {
+	const length = "Content-Length: 2\r\n\r\n{}"
+	head := "POST / HTTP/1.1\r\nHost: x\r\n"
+	more := strings.Repeat("x", 300<<10) // than net/http reads of what its handler has not
+	for name, c := range map[string]struct {
+		send   string
+		unread bool
+		twice  bool // the connection is kept
+	}{
+		"no body":              {head + "\r\n", false, true},
+		"chunks":               {head + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", false, true},
+		"continued":            {head + "Expect: 100-continue\r\n" + length, false, true},
+		"keep-alive":           {head + "Connection: keep-alive\r\n" + length, false, true},
+		"unread":               {head + length, true, true},
+		"unread chunks":        {head + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", true, true},
+		"unread and long":      {head + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(more)) + more, true, false},
+		"unread, to continue":  {head + "Expect: 100-continue\r\n" + length, true, false},
+		"unread, broken chunk": {head + "Transfer-Encoding: chunked\r\n\r\nx\r\n", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := answer{200, http.Header{"Content-Type": {"a/b"}}, []string{"one", "two"}}
+			says := func(h http.HandlerFunc) string {
+				if c.unread {
+					h = unread(h)
+				}
+				send := c.send
+				if c.twice {
+					send += last
+				}
+				return date.ReplaceAllString(talk(t, serve(t, h), send), "")
+			}
+			want := says(a.plain)
+			if n := strings.Count(want, "200 OK"); n != 1 && !c.twice || n != 2 && c.twice {
+				t.Errorf("net/http answers %d times", n)
+			}
+			if got := says(a.past(t, nil)); got != want {
+				t.Errorf("got  %q\nwant %q", got, want)
+			}
+		})
+	}
+}
+
+// unread keeps the body from a handler.
+func unread(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(r.Context())
+		r.Body = http.NoBody
+		h(w, r)
+	}
+}
+
+// TestShutdown lets an answer end that has begun, and the connection behind it.
+func TestShutdown(t *testing.T) {
+	begun, shut := make(chan struct{}), make(chan struct{})
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		a := wire.Begin(w, r)
+		close(begun)
+		<-shut
+		a.Head(200, http.Header{})
+		if err := a.Write([]byte("x")); err != nil {
+			t.Error(err)
+		}
+	})
+	s.Config.RegisterOnShutdown(func() { close(shut) })
+	done := make(chan error, 1)
+	go func() { <-begun; done <- s.Config.Shutdown(t.Context()) }()
+	if got := talk(t, s, request); !strings.HasSuffix(got, "\r\n\r\n1\r\nx\r\n0\r\n\r\n") {
+		t.Errorf("%q", got)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCannot: who knows no chunks, wants no body, or does not come over a Conn is
 // answered by net/http, with the header that was set.
 func TestCannot(t *testing.T) {
