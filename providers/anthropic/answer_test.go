@@ -286,7 +286,8 @@ func TestAnswerThatIsNone(t *testing.T) {
 		"redirect":                 {true, 302, map[string]string{"location": "https://user:hunter2@evil.example/hunter2?hunter2"}, "", `redirect to host "evil.example"`},
 		"redirect without a host":  {false, 308, map[string]string{"location": "/v2/hunter2"}, "", "redirect to the same host"},
 		"redirect with garbage":    {false, 307, map[string]string{"location": "http://[hunter2"}, "", "redirect to the same host"},
-		"no content":               {true, 204, nil, "", `content type ""`},
+		"no content":               {true, 204, nil, "", "no content"},
+		"a stream of no content":   {true, 204, sse, "", "no content"},
 		"success without a stream": {true, 201, map[string]string{"content-type": "text/plain"}, "ok", "text/plain"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -95,6 +95,8 @@ func (a Answer) Check() error {
 		return a.Unusable("redirect to %s", redirectHost(a.Res.Header))
 	case status < 200:
 		return a.Unusable("no final answer")
+	case status == http.StatusNoContent:
+		return a.Unusable("no content") // over HTTP/2 some could come, for which our client has no room
 	case a.body == nil:
 		return a.Unusable("content encoding %.40q", a.Res.Header.Get("Content-Encoding"))
 	}
