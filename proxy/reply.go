@@ -160,14 +160,17 @@ func (r *reply) head(status int, set func(http.Header)) {
 		r.w.WriteHeader(status)
 		return
 	}
-	h := make(http.Header, usualHeader)
+	h := headers.Get().(http.Header)
 	h[requestIDHeader] = r.id
 	set(h)
 	r.wire.Head(status, h)
+	clear(h)
+	headers.Put(h)
 }
 
-// usualHeader is more than how many fields the API's answers have, with ours.
-const usualHeader = 32
+// headers are for those that become heads. The API's answers have less than 32 fields,
+// with ours.
+var headers = sync.Pool{New: func() any { return make(http.Header, 32) }}
 
 // commit settles the answer with the head that was prepared, unless one is sent.
 func (r *reply) commit(status int) {
