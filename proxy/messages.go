@@ -43,7 +43,7 @@ func (s *Server) exchange(w http.ResponseWriter, c *call, endpoint providers.End
 	}
 	defer x.reply.capture.Release()
 	defer x.dropBody()
-	defer x.reply.close()
+	defer x.reply.settle() // no ping may outlive the handler
 	defer x.release()
 	defer x.isolate()
 	if x.start() {

@@ -109,14 +109,6 @@ func (r *reply) settle() {
 	r.settled = true
 }
 
-// close lets go what has been prepared in vain.
-func (r *reply) close() {
-	r.settle() // no ping may outlive the handler
-	if r.wire != nil {
-		r.wire.Close()
-	}
-}
-
 // prepare makes the head of an answer while its content is waited for, so that the
 // client need not wait for that then: it is sent by commit, if it comes to that, and
 // nobody else.

@@ -11,8 +11,10 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"net"
 	"net/http"
 	"slices"
@@ -81,7 +83,7 @@ type Answer struct {
 	w       http.ResponseWriter
 	date    string // a line
 	framing string // lines, with the empty one behind them
-	head    *[]byte
+	head    []byte // made and not sent; of its own memory, as it may wait for long
 }
 
 // buffers are for what is written at once.
@@ -113,8 +115,11 @@ func Begin(w http.ResponseWriter, r *http.Request) *Answer {
 		}
 	}
 	c.hold = true
-	w.WriteHeader(http.StatusOK)
-	err := http.NewResponseController(w).Flush()
+	var err error
+	elsewhere(func() {
+		w.WriteHeader(http.StatusOK)
+		err = http.NewResponseController(w).Flush()
+	})
 	c.hold, c.owed = false, true
 	made := string(c.held)
 	c.held = c.held[:0]
@@ -137,18 +142,25 @@ func Begin(w http.ResponseWriter, r *http.Request) *Answer {
 	return a
 }
 
+// elsewhere calls do on a stack of its own, with its panics. net/http takes 3 KB to make
+// a head; a handler's stack that has grown for it stays so for all of a stream.
+func elsewhere(do func()) {
+	next, stop := iter.Pull(func(func(struct{}) bool) { do() })
+	defer stop()
+	next()
+}
+
 // Head makes the head that is sent with the first Write, instead of one that was made
 // before. What h says about the framing does not count. A status whose answers have no
 // body makes none: what is written behind it would be taken for the next answer.
 func (a *Answer) Head(status int, h http.Header) {
 	if status < 200 || status > 999 || status == http.StatusNoContent || status == http.StatusNotModified {
-		a.Close()
+		a.head = nil
 		return
 	}
-	if a.head == nil {
-		a.head = buffers.Get().(*[]byte)
-	}
-	b := append((*a.head)[:0], "HTTP/1.1 "...)
+	buf := buffers.Get().(*[]byte)
+	defer free(buf)
+	b := append(*buf, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')
 	if text := http.StatusText(status); text != "" {
@@ -179,7 +191,8 @@ func (a *Answer) Head(status int, h http.Header) {
 	if _, dated := h["Date"]; !dated {
 		b = append(b, a.date...)
 	}
-	*a.head = append(b, a.framing...)
+	*buf = append(b, a.framing...)
+	a.head = bytes.Clone(*buf)
 }
 
 func isFraming(name string) bool {
@@ -227,17 +240,13 @@ func (a *Answer) write(pieces [][]byte) error {
 	for _, p := range pieces {
 		size += len(p)
 	}
-	buf := a.head
-	a.head = nil
-	switch {
-	case buf != nil:
-	case a.conn.owed:
+	if a.head == nil && a.conn.owed {
 		return errOwed
-	default:
-		buf = buffers.Get().(*[]byte)
 	}
+	buf := buffers.Get().(*[]byte)
 	defer free(buf)
-	b := *buf
+	b := append(*buf, a.head...)
+	a.head = nil
 	if size > 0 { // else it would be the end
 		b = append(strconv.AppendInt(b, int64(size), 16), "\r\n"...)
 		for _, p := range pieces {
@@ -259,12 +268,4 @@ func (a *Answer) fail() {
 	_ = a.conn.Close()
 	_, _ = a.w.Write([]byte("x"))
 	_ = http.NewResponseController(a.w).Flush()
-}
-
-// Close gives up what Head has made and Write has not sent.
-func (a *Answer) Close() {
-	if a.head != nil {
-		free(a.head)
-		a.head = nil
-	}
 }

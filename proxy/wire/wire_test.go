@@ -92,7 +92,6 @@ func (a answer) past(t *testing.T, first *answer) http.HandlerFunc {
 			t.Error("it cannot be taken over")
 			return
 		}
-		defer out.Close()
 		if first != nil {
 			out.Head(first.status, first.header)
 		}
@@ -168,7 +167,6 @@ func FuzzHead(f *testing.F) {
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		out := wire.Begin(w, r)
-		defer out.Close()
 		out.Head(say.status, say.header)
 		_ = out.Write([]byte(say.pieces[0]))
 	})}
@@ -356,11 +354,10 @@ func TestCannot(t *testing.T) {
 // handler does.
 func TestNothingOutOfTurn(t *testing.T) {
 	for name, misbehave := range map[string]func(http.ResponseWriter, *wire.Answer){
-		"returns":             func(http.ResponseWriter, *wire.Answer) {},
-		"writes to net/http":  func(w http.ResponseWriter, _ *wire.Answer) { io.WriteString(w, "text") },
-		"gives up":            func(http.ResponseWriter, *wire.Answer) { panic(http.ErrAbortHandler) },
-		"closes what it made": func(_ http.ResponseWriter, a *wire.Answer) { a.Head(200, http.Header{"A": {"b"}}); a.Close() },
-		"has no head":         func(_ http.ResponseWriter, a *wire.Answer) { fails(t, a, "text"); fails(t, a, "text") },
+		"returns":            func(http.ResponseWriter, *wire.Answer) {},
+		"writes to net/http": func(w http.ResponseWriter, _ *wire.Answer) { io.WriteString(w, "text") },
+		"gives up":           func(http.ResponseWriter, *wire.Answer) { panic(http.ErrAbortHandler) },
+		"has no head":        func(_ http.ResponseWriter, a *wire.Answer) { fails(t, a, "text"); fails(t, a, "text") },
 		"has no head, nor text": func(_ http.ResponseWriter, a *wire.Answer) {
 			fails(t, a, "")
 			a.Head(200, http.Header{})
