@@ -190,7 +190,7 @@ func (x *exchange) passedThrough(provider string, err *providers.Error) bool {
 func (x *exchange) attempt(p *routing.Attempt) (*answer, *providers.Error) {
 	a, failure := x.ask(p)
 	for n := 0; n < maxRenewals && failure != nil && failure.Renewed && x.timeLeft() > 0 && x.r.Context().Err() == nil; n++ {
-		x.recordAttempt(a, x.outcome(a, failure), failure)
+		x.recordRenewed(a, failure)
 		a, failure = x.ask(p)
 	}
 	if failure != nil {
@@ -212,11 +212,21 @@ func (x *exchange) ask(p *routing.Attempt) (*answer, *providers.Error) {
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	a := &answer{p: p, gauge: gauge{meter: x.meter(p), stream: x.req.Stream}, cancel: cancel, sent: time.Now()}
 	a.watch.begin(cancel, silence, x.timeLeft())
-	return a, asError(p, x.open(ctx, a, limits.Idle))
+	err := x.open(ctx, a)
+	if err == nil {
+		if x.req.Stream {
+			a.watch.setSilence(limits.Idle)
+			// Not further down: net/http takes 3 KB of stack for a head, and one that has
+			// doubled for it stays so for all of a stream.
+			x.reply.prepare(a.stream.Status, func(h http.Header) { x.head(a, h) })
+		}
+		err = x.hold(a)
+	}
+	return a, asError(p, err)
 }
 
-// open reads up to the first content. What does not come so far is closed.
-func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err error) {
+// open sends the request and takes up the answer. A failed attempt is closed.
+func (x *exchange) open(ctx context.Context, a *answer) (err error) {
 	defer x.contain(&err)
 	opened := false
 	defer func() {
@@ -226,28 +236,38 @@ func (x *exchange) open(ctx context.Context, a *answer, idle time.Duration) (err
 	}()
 	req := x.req
 	req.Model = a.p.Model
-	asked := x.s.o.Now()
-	stream, err := x.rt.providers[a.p.Provider].Send(ctx, &req)
-	since := x.s.o.Now()
-	x.blocked += since.Sub(asked)
+	a.at = x.s.o.Now()
+	a.stream, err = x.rt.providers[a.p.Provider].Send(ctx, &req)
+	asked := a.at
+	a.at = x.s.o.Now()
+	x.blocked += a.at.Sub(asked)
 	if err != nil {
 		return err
 	}
-	a.stream, a.frames = stream, stream.Frames
-	if stream.Billed != "" && a.gauge.meter != nil {
-		a.gauge.meter.Price(x.rates(a.p.Provider, a.p.Model, stream.Billed))
+	a.frames = a.stream.Frames
+	if billed := a.stream.Billed; billed != "" && a.gauge.meter != nil {
+		a.gauge.meter.Price(x.rates(a.p.Provider, a.p.Model, billed))
 	}
 	if x.req.Endpoint != providers.CountTokens { // which has limits of its own
-		a.p.Limits(limitsOf(stream.Limits))
+		a.p.Limits(limitsOf(a.stream.Limits))
 	}
-	if x.req.Stream {
-		a.watch.setSilence(idle)
-		x.reply.prepare(stream.Status, func(h http.Header) { x.head(a, h) })
+	if a.stream.Opaque {
+		a.p.Heard(a.at)
 	}
-	if stream.Opaque {
-		a.p.Heard(x.s.o.Now())
-	}
-	for {
+	opened = true
+	return nil
+}
+
+// hold keeps back what comes up to the first content. A failed attempt is closed.
+func (x *exchange) hold(a *answer) (err error) {
+	defer x.contain(&err)
+	opened := false
+	defer func() {
+		if !opened {
+			a.close()
+		}
+	}()
+	for since := a.at; ; {
 		if err := x.next(a, since); err != nil {
 			return err
 		}

@@ -14,7 +14,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"iter"
 	"net"
 	"net/http"
 	"slices"
@@ -115,11 +114,8 @@ func Begin(w http.ResponseWriter, r *http.Request) *Answer {
 		}
 	}
 	c.hold = true
-	var err error
-	elsewhere(func() {
-		w.WriteHeader(http.StatusOK)
-		err = http.NewResponseController(w).Flush()
-	})
+	w.WriteHeader(http.StatusOK)
+	err := http.NewResponseController(w).Flush()
 	c.hold, c.owed = false, true
 	made := string(c.held)
 	c.held = c.held[:0]
@@ -140,14 +136,6 @@ func Begin(w http.ResponseWriter, r *http.Request) *Answer {
 		panic("wire: this is no server of net/http: its head is " + strconv.Quote(made))
 	}
 	return a
-}
-
-// elsewhere calls do on a stack of its own, with its panics. net/http takes 3 KB to make
-// a head; a handler's stack that has grown for it stays so for all of a stream.
-func elsewhere(do func()) {
-	next, stop := iter.Pull(func(func(struct{}) bool) { do() })
-	defer stop()
-	next()
 }
 
 // Head makes the head that is sent with the first Write, instead of one that was made
