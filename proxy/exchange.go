@@ -61,7 +61,7 @@ const maxRenewals = 4
 type answer struct {
 	frames providers.Frames // stream's
 	held   []byte           // the frames before the first content; from stash, nil when there are none
-	at     time.Time        // when the newest frame came
+	at     time.Time        // when the newest frame came; before the first one, the head
 	frame  providers.Frame
 	gauge  gauge
 	watch  watch
@@ -212,28 +212,36 @@ func (x *exchange) ask(p *routing.Attempt) (*answer, *providers.Error) {
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	a := &answer{p: p, gauge: gauge{meter: x.meter(p), stream: x.req.Stream}, cancel: cancel, sent: time.Now()}
 	a.watch.begin(cancel, silence, x.timeLeft())
-	err := x.open(ctx, a)
-	if err == nil {
-		if x.req.Stream {
-			a.watch.setSilence(limits.Idle)
-			// Not further down: net/http takes 3 KB of stack for a head, and one that has
-			// doubled for it stays so for all of a stream.
-			x.reply.prepare(a.stream.Status, func(h http.Header) { x.head(a, h) })
-		}
-		err = x.hold(a)
-	}
-	return a, asError(p, err)
+	return a, asError(p, x.try(ctx, a))
 }
 
-// open sends the request and takes up the answer. A failed attempt is closed.
-func (x *exchange) open(ctx context.Context, a *answer) (err error) {
+// try makes the attempt up to the first content. One that fails is closed.
+func (x *exchange) try(ctx context.Context, a *answer) (err error) {
 	defer x.contain(&err)
-	opened := false
+	held := false
 	defer func() {
-		if !opened {
+		if !held {
 			a.close()
 		}
 	}()
+	if err := x.open(ctx, a); err != nil {
+		return err
+	}
+	if x.req.Stream {
+		a.watch.setSilence(x.rt.providers[a.p.Provider].config.Timeouts.Idle)
+		// Not further down: net/http takes 3 KB of stack for a head, and one that has
+		// doubled for it stays so for all of a stream.
+		x.reply.prepare(a.stream.Status, func(h http.Header) { x.head(a, h) })
+	}
+	if err := x.hold(a); err != nil {
+		return err
+	}
+	held = true
+	return nil
+}
+
+// open sends the request and takes up the answer.
+func (x *exchange) open(ctx context.Context, a *answer) (err error) {
 	req := x.req
 	req.Model = a.p.Model
 	a.at = x.s.o.Now()
@@ -254,19 +262,11 @@ func (x *exchange) open(ctx context.Context, a *answer) (err error) {
 	if a.stream.Opaque {
 		a.p.Heard(a.at)
 	}
-	opened = true
 	return nil
 }
 
-// hold keeps back what comes up to the first content. A failed attempt is closed.
-func (x *exchange) hold(a *answer) (err error) {
-	defer x.contain(&err)
-	opened := false
-	defer func() {
-		if !opened {
-			a.close()
-		}
-	}()
+// hold keeps back what comes up to the first content.
+func (x *exchange) hold(a *answer) error {
 	for since := a.at; ; {
 		if err := x.next(a, since); err != nil {
 			return err
@@ -274,7 +274,6 @@ func (x *exchange) hold(a *answer) (err error) {
 		since = x.s.o.Now()
 		if a.frame.Kind != providers.Preamble || len(a.held)+len(a.frame.Bytes) > maxHeld {
 			a.watch.committed()
-			opened = true
 			return nil
 		}
 		a.measure()

@@ -276,6 +276,68 @@ func TestPanicsStayWithTheirAttempt(t *testing.T) {
 		})
 }
 
+// buggy panics once in each attempt, and knows what became of that.
+type buggy struct {
+	where  string
+	head   bool // the next look at the client's header panics
+	ctx    context.Context
+	closed int
+}
+
+func (b *buggy) Send(ctx context.Context, r *providers.Request) (*providers.Stream, error) {
+	b.ctx = ctx
+	if b.where == "send" {
+		panic("a bug in a provider")
+	}
+	b.head = b.where == "head"
+	s, err := timed{steps: []step{{panic: true}}}.Send(ctx, r)
+	if err == nil {
+		s.Frames = closing{s.Frames, &b.closed}
+	}
+	return s, err
+}
+
+type closing struct {
+	providers.Frames
+	n *int
+}
+
+func (c closing) Close() error { *c.n++; return c.Frames.Close() }
+
+type buggyWriter struct {
+	*httptest.ResponseRecorder
+	*buggy
+}
+
+func (w buggyWriter) Header() http.Header {
+	if w.head {
+		w.head = false
+		panic("a bug in the making of a head")
+	}
+	return w.ResponseRecorder.Header()
+}
+
+// TestPanicsLeaveNothing: wherever an attempt panics before its content it is closed,
+// and the next one answers.
+func TestPanicsLeaveNothing(t *testing.T) {
+	for where, closed := range map[string]int{"send": 0, "head": 1, "next": 1} {
+		a := &buggy{where: where}
+		inVirtualTime(t, two, map[string]providers.Provider{"a": a, "b": answering(0)}, func(h http.Handler, rec *metrics.Recorder) {
+			w := buggyWriter{httptest.NewRecorder(), a}
+			h.ServeHTTP(w, httptest.NewRequest("POST", "/v1/messages", strings.NewReader(streamRequest)))
+			if w.Code != 200 || w.Body.String() != sseText[0]+sseText[3]+sseText[7] {
+				t.Errorf("%s: %d %q", where, w.Code, w.Body.String())
+			}
+			if s := rec.Snapshot(0); s.InFlight != 0 || s.Providers[0].InFlight != 0 || s.Providers[0].Failed != 1 {
+				t.Errorf("%s: %+v", where, s)
+			}
+			if a.closed != closed || a.ctx.Err() == nil {
+				t.Errorf("%s: closed %d times, %v", where, a.closed, a.ctx.Err())
+			}
+		})
+	}
+}
+
 func TestPingsAreNotInTheRequestLog(t *testing.T) {
 	overloaded := step{after: time.Second, frame: providers.Frame{Kind: providers.Failed, Bytes: []byte(errorEvent),
 		Err: &providers.Error{Status: 529, Class: providers.ClassOverloaded, Body: []byte(`{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`)}}}
