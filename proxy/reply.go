@@ -156,13 +156,18 @@ func (r *reply) head(status int, set func(http.Header)) {
 	h[requestIDHeader] = r.id
 	set(h)
 	r.wire.Head(status, h)
+	keep := len(h) <= usualHeader // a table that has grown does not shrink
 	clear(h)
-	headers.Put(h)
+	if keep {
+		headers.Put(h)
+	}
 }
 
-// headers are for those that become heads. The API's answers have less than 32 fields,
-// with ours.
-var headers = sync.Pool{New: func() any { return make(http.Header, 32) }}
+// headers are for those that become heads.
+var headers = sync.Pool{New: func() any { return make(http.Header, usualHeader) }}
+
+// usualHeader is more than how many fields the API's answers have, with ours.
+const usualHeader = 32
 
 // commit settles the answer with the head that was prepared, unless one is sent.
 func (r *reply) commit(status int) {
