@@ -116,11 +116,9 @@ func TestDemoStandsInForAFile(t *testing.T) {
 func TestTheStartTableShowsWhoCanServe(t *testing.T) {
 	p := start(t, map[string]string{"OPENAI_API_KEY": "o-key-of-nobody", "AWS_REGION": "eu-west-1", "ZAI_API_KEY": "z-key-of-nobody",
 		"HTTPS_PROXY": "http://me:proxy-password@127.0.0.1:9"})
-	out := p.out.String()
 	for _, want := range []string{"claude-*  ", "→ anthropic (tier 1", "→ bedrock (tier 2", "glm-*  ", "→ openai (tier 1"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("the table does not show %q:\n%s", want, out)
-		}
+		// It is written behind the address, for which start has waited.
+		eventually(t, "the table to show "+want, func() bool { return strings.Contains(p.out.String(), want) })
 	}
 	eventually(t, "the proxy's address", func() bool { return strings.Contains(p.errw.String(), "HTTPS_PROXY=http://127.0.0.1:9") })
 	if strings.Contains(p.errw.String(), "proxy-password") {
