@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
@@ -58,7 +59,13 @@ func (o *outbound) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodConnect:
 		tunnel(w, to)
 	default:
+		// Whole: one that is passed on while it comes can cost the answer (golang/go#40747).
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
 		out := r.Clone(r.Context())
+		out.Body = io.NopCloser(bytes.NewReader(body))
 		out.RequestURI, out.URL.Host = "", to
 		out.Header.Del("Proxy-Authorization")
 		res, err := http.DefaultTransport.RoundTrip(out)
