@@ -64,7 +64,7 @@ func write(path, text string) error { return os.WriteFile(path, []byte(text), 0o
 func shell(t *testing.T, dir string, argv ...string) {
 	t.Helper()
 	if _, err := exec.LookPath(argv[0]); err != nil {
-		t.Skipf("no %s here", argv[0])
+		t.Skipf("NOT TESTED: a watched folder, because there is no %s", argv[0])
 	}
 	c := exec.Command(argv[0], argv[1:]...)
 	c.Dir = dir

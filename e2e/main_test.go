@@ -53,6 +53,6 @@ func needClients(t *testing.T) {
 	t.Helper()
 	if missing != nil {
 		skipped.Add(1)
-		t.Skipf("no clients: %v", missing)
+		t.Skipf("NOT TESTED: clients, because there are none: %v", missing)
 	}
 }

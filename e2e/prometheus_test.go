@@ -30,7 +30,7 @@ func TestPrometheus(t *testing.T) {
 	folder := os.Getenv(folderOfPrometheus)
 	if folder == "" {
 		fmt.Printf("e2e: SKIPPED %s: %s is not set\n", t.Name(), folderOfPrometheus)
-		t.Skip("no Prometheus")
+		t.Skip("NOT TESTED: Prometheus, because there is none")
 	}
 	base := startProxy(t, startUpstream(t, simulator.Always(simulator.Answer{Faults: []simulator.Fault{simulator.Overloaded()}})).URL(),
 		startUpstream(t, simulator.Conversation(simulator.Answer{})).URL())

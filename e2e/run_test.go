@@ -45,7 +45,7 @@ func TestRunClaudeCode(t *testing.T) {
 func TestRunClaudeCodeOnATerminal(t *testing.T) {
 	needClients(t)
 	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("tmux is not installed")
+		t.Skip("NOT TESTED: a terminal, because there is no tmux")
 	}
 	c, second := runsProxy(t)
 	home := t.TempDir()

@@ -25,7 +25,7 @@ func serverProxy(t *testing.T, variable string) string {
 	t.Helper()
 	url := os.Getenv(variable)
 	if url == "" {
-		t.Skipf("%s is not set; servers/run sets it", variable)
+		t.Skipf("NOT TESTED: this server, as %s is not set; servers/run sets it", variable)
 	}
 	return startConfigured(t, fmt.Sprintf("providers:\n  server: {type: openai, endpoint: %q, auth: none}\nmodels:\n  - {alias: \"*\", provider: server}\n", url))
 }

@@ -25,10 +25,10 @@ func TestMain(m *testing.M) {
 // looked at, but nothing may be lost or changed.
 func TestEveryCaseGetsEveryAnswer(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the load program runs on Linux only")
+		t.Skip("NOT TESTED: the load program, which runs on Linux only")
 	}
 	if testing.Short() {
-		t.Skip("builds anyproxy and starts many processes")
+		t.Skip("NOT TESTED with -short: it builds anyproxy and starts many processes")
 	}
 	var out, errw bytes.Buffer
 	if code := run(t.Context(), []string{"-quick"}, &out, &errw); code != 0 {

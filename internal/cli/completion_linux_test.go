@@ -17,7 +17,7 @@ import (
 func TestZshCompletes(t *testing.T) {
 	zsh, err := exec.LookPath("zsh")
 	if err != nil {
-		t.Skip("there is no zsh")
+		t.Skip("NOT TESTED: completion, because there is no zsh")
 	}
 	dir, path := completionFolder(t), theProgramIn(t)
 	master, slave := ptytest.Open(t, 200, 50)

@@ -113,7 +113,7 @@ func theProgramIn(t *testing.T) (path string) {
 func TestBashCompletes(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("there is no bash")
+		t.Skip("NOT TESTED: completion, because there is no bash")
 	}
 	dir, path := completionFolder(t), theProgramIn(t)
 	_, script, _ := run(t, nil, "completion", "bash")
@@ -171,7 +171,7 @@ func checkCompletions(t *testing.T, cases []completionCase, dir, path, shell str
 func TestFishCompletes(t *testing.T) {
 	fish, err := exec.LookPath("fish")
 	if err != nil {
-		t.Skip("there is no fish")
+		t.Skip("NOT TESTED: completion, because there is no fish")
 	}
 	dir, path := completionFolder(t), theProgramIn(t)
 	_, script, _ := run(t, nil, "completion", "fish")

@@ -146,7 +146,7 @@ func TestBedrockProfileInADraft(t *testing.T) {
 
 func TestInitWritesForItsOwnerOnly(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("modes are those of Unix")
+		t.Skip("NOT TESTED: modes, which are those of Unix")
 	}
 	code, _, errw := run(t, nil, "init", "-yes", "-config", "sub/config.yaml")
 	if code != exitDone {
@@ -165,7 +165,7 @@ func TestInitFollowsLinks(t *testing.T) {
 	dir := t.TempDir()
 	link, there := filepath.Join(dir, "link.yaml"), filepath.Join(dir, "there.yaml")
 	if err := os.Symlink(there, link); err != nil {
-		t.Skipf("no links here: %v", err)
+		t.Skipf("NOT TESTED: links, as there are none: %v", err)
 	}
 	if code, _, errw := run(t, nil, "init", "-yes", "-config", link); code != exitFailed || !strings.Contains(errw, "there.yaml") {
 		t.Errorf("to nowhere: %d, %s", code, errw)

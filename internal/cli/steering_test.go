@@ -102,7 +102,7 @@ type sample struct {
 // second in the middle of traffic, and recover. The timeline is printed.
 func TestASlowProviderLosesNewSessions(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes a quarter of a minute")
+		t.Skip("NOT TESTED with -short: it takes a quarter of a minute")
 	}
 	const (
 		slows    = 60 * time.Second

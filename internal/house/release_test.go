@@ -177,7 +177,7 @@ func TestService(t *testing.T) {
 	}
 	program, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("without systemd its words are not checked")
+		t.Skip("NOT TESTED: the unit's words, because there is no systemd")
 	}
 	home := t.TempDir()
 	installed := filepath.Join(home, ".local/bin/anyproxy")

@@ -202,10 +202,10 @@ func FuzzRedact(f *testing.F) {
 	f.Add("sk-ant-1", "sk-ant-sk-", "0123456789")
 	f.Fuzz(func(t *testing.T, secret, before, after string) {
 		if len(secret) < redact.MinLength || strings.ContainsAny(secret, redact.Dots) {
-			t.Skip() // ignored by promise; or could be put together from the dots themselves
+			return // ignored by promise; or could be put together from the dots themselves
 		}
 		if len(secret) > 200 || len(before)+len(after) > 4000 {
-			t.Skip() // no key is that long; the search is quadratic in it
+			return // no key is that long; the search is quadratic in it
 		}
 		r := redact.New(secret)
 		line, err := json.Marshal(before + secret + after)

@@ -208,7 +208,7 @@ func FuzzScans(f *testing.F) {
 	f.Add("Bearer "+strings.Repeat("a1", 40)+" sk-ant-api03-abcdefghij", "aaaaaaaa")
 	f.Fuzz(func(t *testing.T, text, value string) {
 		if len(text) > 2000 || len(value) > 200 {
-			t.Skip() // the plain search is quadratic
+			return // the plain search is quadratic
 		}
 		checkScan(t, text, []string{value, "content_block_delta"})
 	})

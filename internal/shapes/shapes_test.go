@@ -105,7 +105,7 @@ func FuzzScrub(f *testing.F) {
 		}
 		once, err := scrubJSON([]byte(doc))
 		if err != nil {
-			t.Skip() // a user_id that only looks like JSON
+			return // a user_id that only looks like JSON
 		}
 		if !json.Valid(once) {
 			t.Fatalf("no JSON any more: %s", once)

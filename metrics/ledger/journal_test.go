@@ -238,7 +238,7 @@ func TestMidnightOfRows(t *testing.T) {
 	for _, name := range []string{"UTC", "America/Los_Angeles", "Asia/Kathmandu", "Pacific/Auckland", "Europe/Berlin"} {
 		zone, err := time.LoadLocation(name)
 		if err != nil {
-			t.Skip("no time zones here")
+			t.Fatal(err)
 		}
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	_ "time/tzdata" // whatever the machine has
 )
 
 func TestADayOfSpending(t *testing.T) {
@@ -51,7 +52,7 @@ func TestCrossedIsToldOnce(t *testing.T) {
 func TestMidnightWhenClocksChange(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
-		t.Skip("no time zones here")
+		t.Fatal(err)
 	}
 	for day, want := range map[time.Time]time.Duration{
 		time.Date(2026, 3, 29, 0, 0, 0, 0, berlin):  23 * time.Hour,
@@ -84,7 +85,7 @@ func TestDaysWithoutMidnight(t *testing.T) {
 	} {
 		zone, err := time.LoadLocation(tt.zone)
 		if err != nil {
-			t.Skip("no time zones here")
+			t.Fatal(err)
 		}
 		now, err := time.Parse(time.RFC3339, tt.now)
 		if err != nil {

@@ -23,7 +23,7 @@ func FuzzTranslated(f *testing.F) {
 	f.Add(500, "\x00", "\xff")
 	f.Fuzz(func(t *testing.T, status int, exception, text string) {
 		if status < 400 || status > 599 {
-			t.Skip()
+			return
 		}
 		res := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text))}
 		if exception != "" {

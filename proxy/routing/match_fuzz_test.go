@@ -18,7 +18,7 @@ func FuzzMatch(f *testing.F) {
 		}
 		oracle, err := regexp.Compile(`(?s)\A` + strings.Join(parts, `.*`) + `\z`)
 		if err != nil || strings.ToValidUTF8(name, "") != name {
-			t.Skip() // regular expressions are of UTF-8
+			return // regular expressions are of UTF-8
 		}
 		if got, want := Match(pattern, name), oracle.MatchString(name); got != want {
 			t.Errorf("Match(%q, %q) is %v", pattern, name, got)

@@ -182,13 +182,13 @@ func FuzzHead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status uint16, name, one, two string) {
 		switch name {
 		case "Connection", "Content-Length", "Transfer-Encoding", "Trailer":
-			t.Skip("this is the framing")
+			return // the framing
 		}
 		if strings.HasPrefix(name, http.TrailerPrefix) {
-			t.Skip("no header")
+			return // no header
 		}
 		if status < 200 || status > 999 || status == http.StatusNoContent || status == http.StatusNotModified {
-			t.Skip("an answer without a body")
+			return // an answer without a body
 		}
 		say = answer{int(status), http.Header{"Content-Type": {"a/b"}}, []string{"x"}}
 		say.header[name] = []string{one, two}
