@@ -417,3 +417,47 @@ func benchmarkValue(b *testing.B, text []byte) {
 		}
 	}
 }
+
+// conversation is the messages of a coding client, n bytes of them: calls of tools
+// and what came of them. code is how long the longest result is; each is different
+// in length, like the calls, so that no branch can be learned by heart.
+func conversation(n, code int) []byte {
+	const line = "the client \"reads\" each event of\nthe stream and adds its words to what is there, "
+	tools := []string{"Read", "Bash", "Grep", "TodoWrite", "mcp__browser__take_screenshot"}
+	text := strings.Repeat(line, code/len(line)+1)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	type object map[string]any
+	var messages []object
+	for size := 0; size < n; {
+		id := fmt.Sprintf("toolu_%0*d", 3+rnd.IntN(22), rnd.Uint32())
+		path := "/src" + strings.Repeat("/internal", rnd.IntN(5)) + "/main.go"
+		result := text[:code-rnd.IntN(code/4)]
+		messages = append(messages,
+			object{"role": "assistant", "content": []object{{"type": "tool_use", "id": id, "name": tools[rnd.IntN(len(tools))], "input": object{"file_path": path}}}},
+			object{"role": "user", "content": []object{{"type": "tool_result", "tool_use_id": id, "content": result}}})
+		size += 230 + len(result)
+	}
+	b, _ := json.Marshal(messages) // strings always marshal
+	return b
+}
+
+func BenchmarkElements(b *testing.B) {
+	for _, tt := range []struct {
+		name string
+		text []byte
+	}{
+		{"conversation/1MB", conversation(1_000_000, 3<<10)},
+		{"structure/100KB", conversation(100_000, 20)},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			b.SetBytes(int64(len(tt.text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				e := Elements{MaxDepth: 64, Name: "content"}
+				if _, _, err := e.Finish(tt.text); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
