@@ -28,6 +28,7 @@ var texts = []string{
 func TestValidAgreesWithEncodingJSON(t *testing.T) {
 	for _, s := range texts {
 		checkValid(t, []byte(s))
+		checkFollowed(t, []byte(s))
 	}
 }
 
@@ -35,7 +36,10 @@ func FuzzValid(f *testing.F) {
 	for _, s := range texts {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(checkValid)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		checkValid(t, b)
+		checkFollowed(t, b)
+	})
 }
 
 func checkValid(t *testing.T, b []byte) {
@@ -50,6 +54,56 @@ func checkValid(t *testing.T, b []byte) {
 	var e *Error
 	if !errors.As(err, &e) || e.Offset < 0 || e.Offset > len(b) {
 		t.Fatalf("Valid(%.80q) = %v: no Error with an offset inside", b, err)
+	}
+}
+
+// How much text follows, and with it the way strings are scanned, changes nothing.
+func checkFollowed(t *testing.T, b []byte) {
+	t.Helper()
+	end, err := Value(b, 0, jsonDepth)
+	if errors.Is(err, ErrTruncated) || end == len(b) {
+		return // what follows is part of it
+	}
+	long := append(bytes.Clone(b), strings.Repeat(" ", 200)...)
+	if again, wrong := Value(long, 0, jsonDepth); again != end || fmt.Sprint(wrong) != fmt.Sprint(err) {
+		t.Fatalf("Value(%.80q) = %d, %v; with blanks behind it %d, %v", b, end, err, again, wrong)
+	}
+}
+
+// One byte of a sound text is changed, wherever the windows of the scanner fall.
+func TestChangedTextsAgree(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		text := conversation(300+rnd.IntN(700), 20+rnd.IntN(200))
+		checkValid(t, text)
+		const bytes = "\"\"\\{}[]:,0a \n\x00\x1f\x7f\xff"
+		text[rnd.IntN(len(text))] = bytes[rnd.IntN(len(bytes))]
+		checkValid(t, text)
+	}
+}
+
+func TestStopsAgree(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for n := range 20_000 {
+		var block [windowSize]byte
+		var want uint64
+		for k := range block {
+			c := byte(rnd.Uint32())
+			if n%2 == 0 {
+				c = "\x1f !\"#[\\]\x7f\x80\x9f\xa0\xa2\xdc\x00\xff"[c%16]
+			}
+			if block[k] = c; c < ' ' || c == '"' || c == '\\' {
+				want |= 1 << k
+			}
+		}
+		if got := stopsWords(&block); got != want {
+			t.Fatalf("stopsWords(%q) = %064b, want %064b", block, got, want)
+		}
+		if vectors {
+			if got := stopsVector(&block); got != want {
+				t.Fatalf("stopsVector(%q) = %064b, want %064b", block, got, want)
+			}
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ type Span struct{ Start, End int }
 // b[i] and returns the index just behind it. Arrays and objects may be nested
 // maxDepth deep: with 0 only scalars pass.
 func Value(b []byte, i, maxDepth int) (end int, err error) {
-	end, f := value(b, skipSpace(b, i), maxDepth)
+	end, f := value(b, i, maxDepth)
 	if f != sound {
 		return end, newError(end, f)
 	}
@@ -62,7 +62,7 @@ func Valid(b []byte, maxDepth int) error {
 type Elements struct {
 	Start    int
 	MaxDepth int
-	Name     string
+	Name     string // without backslashes
 
 	at int // behind the comma that follows the last whole element, 0 = at the beginning
 	n  int
@@ -108,74 +108,116 @@ func at(b []byte, i int) (int, fault) {
 }
 
 func skipSpace(b []byte, i int) int {
-	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
-		i++
-	}
+	i, _ = token(b, i)
 	return i
 }
 
-// value scans the value at b[i], where white space has been skipped.
-func value(b []byte, i, depth int) (int, fault) {
-	if i >= len(b) {
-		return len(b), truncated
+// token returns where, behind white space, the next token begins, and its first
+// byte. At the end of b that is 0, which begins none.
+func token(b []byte, i int) (int, byte) {
+	for ; i < len(b); i++ {
+		if c := b[i]; c > ' ' || c != ' ' && c != '\n' && c != '\r' && c != '\t' {
+			return i, c
+		}
 	}
-	switch c := b[i]; c {
+	return i, 0
+}
+
+// A scanner goes through b, forwards.
+type scanner struct {
+	b      []byte
+	window int    // where it last looked, see ahead
+	stops  uint64 // what it saw there
+
+	// The elements that object has counted, of arrays of that name.
+	n    int
+	name string
+}
+
+// value scans the value that begins at or, behind white space, after b[i].
+func value(b []byte, i, depth int) (int, fault) {
+	s := scanner{b: b}
+	i, c := token(b, i)
+	return s.value(i, c, depth)
+}
+
+// value scans the value whose token is c, at b[i].
+func (s *scanner) value(i int, c byte, depth int) (int, fault) {
+	switch c {
 	case '"':
-		return str(b, i+1)
+		return str(s.b, i+1)
 	case '{':
-		return object(b, i, depth)
+		return s.object(i, depth, false)
 	case '[':
-		return array(b, i, depth)
+		end, _, f := s.elements(i, depth)
+		return end, f
 	case 't':
-		return word(b, i, "true")
+		return word(s.b, i, "true")
 	case 'f':
-		return word(b, i, "false")
+		return word(s.b, i, "false")
 	case 'n':
-		return word(b, i, "null")
+		return word(s.b, i, "null")
 	default:
 		if c == '-' || isDigit(c) {
-			return number(b, i)
+			return number(s.b, i)
 		}
-		return i, badSyntax
+		return at(s.b, i)
 	}
 }
 
-func object(b []byte, i, depth int) (int, fault) {
-	end, _, f := members(b, i, depth, "")
-	return end, f
-}
-
-// members scans an object and counts the elements of the arrays that are its
-// members of the given name, unless that is empty.
-func members(b []byte, i, depth int, name string) (end, n int, f fault) {
+// object scans an object. If it is a counted one, s.n grows by the elements of the
+// arrays that are its members called s.name.
+func (s *scanner) object(i, depth int, counted bool) (int, fault) {
 	if depth <= 0 {
-		return i, 0, tooDeep
+		return i, tooDeep
 	}
-	i = skipSpace(b, i+1)
-	if i < len(b) && b[i] == '}' {
-		return i + 1, 0, sound
+	b, f := s.b, sound
+	i, c := token(b, i+1)
+	if c == '}' {
+		return i + 1, sound
 	}
 	for {
-		start, quote := i+1, 0
-		if quote, i, f = key(b, i); f != sound {
-			return i, n, f
+		start := i + 1
+		quote := start + bits.TrailingZeros64(s.ahead(start))
+		if c == '"' && quote+1 < len(b) && b[quote] == '"' && b[quote+1] == ':' {
+			i = quote + 2 // as key says of the tight form, but without a call
+		} else if quote, i, f = key(b, i); f != sound {
+			return i, f
 		}
-		if name != "" && i < len(b) && b[i] == '[' && Is(b[start:quote], name) {
-			var more int
-			i, more, f = elements(b, i, depth-1)
-			n += more
-		} else {
-			i, f = value(b, i, depth-1)
+		switch i, c = token(b, i); {
+		case c == '"':
+			i, f = s.str(i + 1)
+		case c == '[' && counted && s.named(start, quote):
+			var n int
+			i, n, f = s.elements(i, depth-1)
+			s.n += n
+		default:
+			i, f = s.value(i, c, depth-1)
 		}
 		if f != sound {
-			return i, n, f
+			return i, f
 		}
-		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
-			i, f = closing(b, i, '}')
-			return i, n, f
+		if i, c = token(b, i); c != ',' {
+			return closing(b, i, '}')
 		}
-		i = skipSpace(b, i+1)
+		i, c = token(b, i+1)
 	}
+}
+
+// named reports whether the string between start and quote says s.name. Mostly it
+// does, letter by letter.
+func (s *scanner) named(start, quote int) bool {
+	raw := s.b[start:quote]
+	return string(raw) == s.name || Is(raw, s.name)
+}
+
+// str is like the function of this name, but leaves the look at what comes next to
+// the window: names and strings of an object stand close together.
+func (s *scanner) str(i int) (int, fault) {
+	if end := i + bits.TrailingZeros64(s.ahead(i)); end < len(s.b) && s.b[end] == '"' {
+		return end + 1, sound
+	}
+	return long(s.b, i)
 }
 
 // key scans a member's name at b[i] and the colon behind it. It returns the
@@ -196,63 +238,60 @@ func key(b []byte, i int) (quote, next int, f fault) {
 	return quote, skipSpace(b, i+1), sound
 }
 
-func array(b []byte, i, depth int) (int, fault) {
-	end, _, f := elements(b, i, depth)
-	return end, f
-}
-
 // elements scans an array and counts what is in it.
-func elements(b []byte, i, depth int) (end, n int, f fault) {
+func (s *scanner) elements(i, depth int) (end, n int, f fault) {
+	b := s.b
 	if depth <= 0 {
 		return i, 0, tooDeep
 	}
-	i = skipSpace(b, i+1)
-	if i < len(b) && b[i] == ']' {
+	i, c := token(b, i+1)
+	if c == ']' {
 		return i + 1, 0, sound
 	}
 	for {
-		if i, f = value(b, i, depth-1); f != sound {
+		if i, f = s.value(i, c, depth-1); f != sound {
 			return i, n, f
 		}
 		n++
-		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
+		if i, c = token(b, i); c != ',' {
 			i, f = closing(b, i, ']')
 			return i, n, f
 		}
-		i = skipSpace(b, i+1)
+		i, c = token(b, i+1)
 	}
 }
 
 // scan goes on to the end of the value, or of b.
 func (e *Elements) scan(b []byte) (end, n int, f fault) {
+	s := scanner{b: b, name: e.Name, n: e.n}
 	i, depth := e.at, e.MaxDepth
 	if i == 0 {
-		if i = skipSpace(b, e.Start); i >= len(b) || b[i] != '[' {
-			end, f = value(b, i, depth)
+		var c byte
+		if i, c = token(b, e.Start); c != '[' {
+			end, f = s.value(i, c, depth)
 			return end, 0, f
 		}
 		if depth <= 0 {
 			return i, 0, tooDeep
 		}
 		i++
-		if first := skipSpace(b, i); first < len(b) && b[first] == ']' {
+		if first, c := token(b, i); c == ']' {
 			return first + 1, 0, sound
 		}
 	}
-	for n = e.n; ; e.at, e.n = i, n {
-		if i = skipSpace(b, i); i < len(b) && b[i] == '{' {
-			var more int
-			i, more, f = members(b, i, depth-1, e.Name)
-			n += more
+	for ; ; e.at, e.n = i, s.n {
+		var c byte
+		if i, c = token(b, i); c == '{' {
+			i, f = s.object(i, depth-1, e.Name != "")
 		} else {
-			i, f = value(b, i, depth-1)
+			i, f = s.value(i, c, depth-1)
 		}
 		if f != sound {
-			return i, n, f
+			return i, s.n, f
 		}
-		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
+		if i, c = token(b, i); c != ',' {
 			i, f = closing(b, i, ']')
-			return i, n, f
+			return i, s.n, f
 		}
 		i++
 	}
@@ -298,6 +337,11 @@ func str(b []byte, i int) (int, fault) {
 		}
 		i += 8
 	}
+	return long(b, i)
+}
+
+// long goes on inside a string, of which much may be left.
+func long(b []byte, i int) (int, fault) {
 	if vectors {
 		return strVector(b, i)
 	}

@@ -14,3 +14,8 @@ var vectors = cpu.X86.HasAVX2 && cpu.X86.HasBMI1
 //
 //go:noescape
 func skipVector(b []byte, i int) int
+
+// stopsVector is stopsWords with AVX2.
+//
+//go:noescape
+func stopsVector(b *[windowSize]byte) uint64

@@ -2,6 +2,12 @@
 
 DATA backslash<>+0(SB)/1, $0x5c
 GLOBL backslash<>(SB), RODATA|NOPTR, $1
+// Swapping the quote, 0x22, with the blank puts it next to the control characters.
+DATA swap<>+0(SB)/1, $0x02
+GLOBL swap<>(SB), RODATA|NOPTR, $1
+DATA last<>+0(SB)/1, $0x20
+GLOBL last<>(SB), RODATA|NOPTR, $1
+
 DATA nibble<>+0(SB)/1, $0x0f
 GLOBL nibble<>(SB), RODATA|NOPTR, $1
 
@@ -146,4 +152,27 @@ end:
 return:
 	VZEROUPPER
 	MOVQ AX, ret+32(FP)
+	RET
+
+// func stopsVector(b *[64]byte) uint64
+TEXT ·stopsVector(SB), NOSPLIT, $0-16
+	MOVQ b+0(FP), SI
+	VMOVDQU (SI), Y0
+	VMOVDQU 32(SI), Y1
+	VPBROADCASTB backslash<>(SB), Y2
+	VPBROADCASTB swap<>(SB), Y3
+	VPBROADCASTB last<>(SB), Y4
+	VPCMPEQB Y0, Y2, Y5
+	VPCMPEQB Y1, Y2, Y6
+	VPXOR    Y0, Y3, Y0
+	VPXOR    Y1, Y3, Y1
+	VPMINUB  Y0, Y4, Y7
+	VPMINUB  Y1, Y4, Y8
+	VPCMPEQB Y0, Y7, Y0
+	VPCMPEQB Y1, Y8, Y1
+	VPOR     Y0, Y5, Y0
+	VPOR     Y1, Y6, Y1
+	MASK(Y0, Y1, AX, CX)
+	VZEROUPPER
+	MOVQ AX, ret+8(FP)
 	RET
