@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -24,8 +25,8 @@ import (
 	"anyproxy/providers/anthropic"
 	"anyproxy/providers/credential"
 	"anyproxy/proxy"
+	"anyproxy/proxy/front"
 	"anyproxy/proxy/routing"
-	"anyproxy/proxy/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -66,10 +67,11 @@ func (u *upstream) requests() []seen {
 
 // harness is a proxy on a loopback listener.
 type harness struct {
-	*httptest.Server
-	proxy *proxy.Server
-	rec   *metrics.Recorder
-	logs  *bytes.Buffer
+	URL      string
+	Listener net.Listener
+	proxy    *proxy.Server
+	rec      *metrics.Recorder
+	logs     *bytes.Buffer
 }
 
 // snapshot waits until what was answered is recorded as well: the client has its
@@ -123,11 +125,15 @@ func newHarnessWith(t testing.TB, yaml string, ups map[string]*upstream, book *l
 	h := &harness{rec: metrics.New(time.Now), logs: &bytes.Buffer{}}
 	h.proxy = proxy.New(proxy.NewRuntime(w), proxy.Options{Recorder: h.rec, Ledger: book, Redact: redact.New("upstream-secret"),
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: h.logs}, nil)), Version: "test", Loopback: true})
-	h.Server = httptest.NewUnstartedServer(h.proxy)
-	h.Listener = wire.Listener(h.Listener)
-	h.Config.ConnContext = wire.Context
-	h.Start()
-	t.Cleanup(func() { http.DefaultClient.CloseIdleConnections(); h.Close() })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Listener, h.URL = l, "http://"+l.Addr().String()
+	s := &front.Server{HTTP: &http.Server{Handler: h.proxy}}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() { http.DefaultClient.CloseIdleConnections(); _ = s.Close(); <-served })
 	return h
 }
 

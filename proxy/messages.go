@@ -76,7 +76,7 @@ func (s *Server) prepare(w http.ResponseWriter, c *call, endpoint providers.Endp
 	if endpoint == providers.Messages {
 		capture = s.log.Capture()
 	}
-	x := &exchange{s: s, rt: c.rt, r: c.Request, key: c.key, id: c.id, began: c.began, blocked: read, reply: newReply(w, c.Request, stream, c.began, capture),
+	x := &exchange{s: s, rt: c.rt, r: c.Request, key: c.key, id: c.id, began: c.began, blocked: read, reply: newReply(w, stream, c.began, capture),
 		req: providers.Request{
 			Endpoint: endpoint, RawQuery: c.URL.RawQuery, Header: c.Header, Body: body,
 			Asked: sc.model, ModelAt: sc.modelAt, Stream: stream, Auth: c.keys.own(credentialsOf(c.Header)),

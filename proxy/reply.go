@@ -9,8 +9,8 @@ import (
 
 	"anyproxy/providers"
 	"anyproxy/providers/sse"
+	"anyproxy/proxy/front"
 	"anyproxy/proxy/requestlog"
-	"anyproxy/proxy/wire"
 )
 
 const (
@@ -47,15 +47,14 @@ func (f anyFlusher) FlushError() error { return http.NewResponseController(f.w).
 type reply struct {
 	w      http.ResponseWriter
 	flush  flusher
-	wire   *wire.Answer // instead of w once a stream has begun, where that can be
-	id     []string     // the request's, as a header
+	ahead  *front.Answer // instead of w once a stream has begun, where that can be
+	id     []string      // the request's, as a header
 	stream bool
 	// capture keeps the answer for the request log; nil when there is none.
 	capture *requestlog.Capture
 	wrote   time.Time // when the write deadline was last moved
 
 	mu       sync.Mutex // until it is committed: between the handler and the timer
-	r        *http.Request
 	timer    *time.Timer
 	prepared bool // headers are set for the attempt that is waited for
 	opened   bool // headers are sent
@@ -63,8 +62,8 @@ type reply struct {
 }
 
 // newReply starts the wait for content of a request that came at began.
-func newReply(w http.ResponseWriter, req *http.Request, stream bool, began time.Time, capture *requestlog.Capture) *reply {
-	r := &reply{w: w, r: req, id: w.Header()[requestIDHeader], stream: stream, capture: capture}
+func newReply(w http.ResponseWriter, stream bool, began time.Time, capture *requestlog.Capture) *reply {
+	r := &reply{w: w, id: w.Header()[requestIDHeader], stream: stream, capture: capture}
 	if f, ok := w.(flusher); ok {
 		r.flush = f
 	} else {
@@ -118,7 +117,7 @@ func (r *reply) prepare(status int, set func(http.Header)) {
 	if r.opened {
 		return
 	}
-	if r.begin(); r.wire != nil {
+	if r.begin(); r.ahead != nil {
 		r.head(status, set)
 		return
 	}
@@ -126,10 +125,10 @@ func (r *reply) prepare(status int, set func(http.Header)) {
 	r.prepared = true
 }
 
-// begin takes a stream out of net/http's hands.
+// begin has the head of a stream made ahead.
 func (r *reply) begin() {
-	if r.stream && r.wire == nil {
-		r.wire = wire.Begin(r.w, r.r)
+	if r.stream && r.ahead == nil {
+		r.ahead = front.Begin(r.w)
 	}
 }
 
@@ -147,7 +146,7 @@ func (r *reply) bare() http.Header {
 
 // head makes the head of the answer, and sends it with what is written first.
 func (r *reply) head(status int, set func(http.Header)) {
-	if r.wire == nil {
+	if r.ahead == nil {
 		set(r.bare())
 		r.w.WriteHeader(status)
 		return
@@ -155,7 +154,7 @@ func (r *reply) head(status int, set func(http.Header)) {
 	h := headers.Get().(http.Header)
 	h[requestIDHeader] = r.id
 	set(h)
-	r.wire.Head(status, h)
+	r.ahead.Head(status, h)
 	keep := len(h) <= usualHeader // a table that has grown does not shrink
 	clear(h)
 	if keep {
@@ -174,7 +173,7 @@ func (r *reply) commit(status int) {
 	r.settle()
 	if !r.opened {
 		r.opened = true
-		if r.wire == nil {
+		if r.ahead == nil {
 			r.w.WriteHeader(status)
 		}
 	}
@@ -218,8 +217,8 @@ func (r *reply) send(now time.Time, pieces ...[]byte) error {
 // put writes pieces and sees to it that they are sent now, not when the records of the
 // request are written.
 func (r *reply) put(pieces [][]byte) error {
-	if r.wire != nil {
-		return r.wire.Write(pieces...)
+	if r.ahead != nil {
+		return r.ahead.Write(pieces...)
 	}
 	size := 0
 	for _, b := range pieces {

@@ -1,20 +1,20 @@
 package proxy
 
 import (
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"strconv"
 	"testing"
 
-	"anyproxy/proxy/wire"
+	"anyproxy/proxy/front"
 )
 
 // TestLargeHeadersAreNotKept: a map that has grown does not shrink, and whoever gets it
 // next would walk through all of it.
 func TestLargeHeadersAreNotKept(t *testing.T) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r := &reply{w: w, r: req, stream: true}
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		r := &reply{w: w, stream: true}
 		r.begin()
 		for range 20 { // the pool forgets some, under the race detector
 			var large uintptr
@@ -30,13 +30,18 @@ func TestLargeHeadersAreNotKept(t *testing.T) {
 			}
 		}
 		r.head(http.StatusOK, func(http.Header) {})
-		_ = r.wire.Write([]byte("x"))
-	}))
-	s.Listener = wire.Listener(s.Listener)
-	s.Config.ConnContext = wire.Context
-	s.Start()
-	defer s.Close()
-	res, err := s.Client().Get(s.URL)
+		_ = r.ahead.Write([]byte("x"))
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &front.Server{HTTP: &http.Server{Handler: h}}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	defer func() { _ = s.Close(); <-served }()
+	defer http.DefaultClient.CloseIdleConnections()
+	res, err := http.Get("http://" + l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

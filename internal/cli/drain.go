@@ -2,12 +2,12 @@ package cli
 
 import (
 	"context"
-	"net/http"
 	"os"
 	"time"
 
 	"anyproxy/internal/contain"
 	"anyproxy/proxy"
+	"anyproxy/proxy/front"
 )
 
 // lastWord is how long before the end of the drain running streams are told
@@ -16,7 +16,7 @@ const lastWord = time.Second
 
 // drain lets running requests end, for as long as drainTimeout or until a
 // second signal.
-func (p *program) drain(server *http.Server, interrupt context.CancelCauseFunc, signals <-chan os.Signal) {
+func (p *program) drain(server *front.Server, interrupt context.CancelCauseFunc, signals <-chan os.Signal) {
 	p.rec.SetDraining()
 	if n := p.rec.Snapshot(0).InFlight; n > 0 {
 		p.logger.Info("waiting for running requests", "requests", n, "at_most", p.doc.Config.DrainTimeout.String())

@@ -14,7 +14,7 @@ import (
 
 	"anyproxy/config"
 	"anyproxy/internal/quiet"
-	"anyproxy/proxy/wire"
+	"anyproxy/proxy/front"
 )
 
 // listeners opens what the address stands for. The default one also takes the
@@ -26,7 +26,7 @@ func listeners(addr, from string) ([]net.Listener, error) {
 		return nil, listenError(addr, from, err)
 	}
 	if addr != config.DefaultListen {
-		return []net.Listener{forClients(first)}, nil
+		return []net.Listener{quiet.Listener(first)}, nil
 	}
 	second6 := strings.Replace(addr, "127.0.0.1", "[::1]", 1)
 	second, err := net.Listen("tcp", second6)
@@ -35,13 +35,10 @@ func listeners(addr, from string) ([]net.Listener, error) {
 		return nil, listenError(second6, from, err)
 	}
 	if err != nil { // a machine without IPv6
-		return []net.Listener{forClients(first)}, nil
+		return []net.Listener{quiet.Listener(first)}, nil
 	}
-	return []net.Listener{forClients(first), forClients(second)}, nil
+	return []net.Listener{quiet.Listener(first), quiet.Listener(second)}, nil
 }
-
-// forClients makes connections on which streams cost little.
-func forClients(l net.Listener) net.Listener { return wire.Listener(quiet.Listener(l)) }
 
 func listenError(addr, from string, err error) error {
 	hint := "check the address, or give another with -listen HOST:PORT"
@@ -93,16 +90,15 @@ func isLoopback(l net.Listener) bool {
 
 // newServer ends slow headers and idle connections, but not long streams: each
 // of their events has a write deadline of its own.
-func newServer(h http.Handler) *http.Server {
-	return &http.Server{
+func newServer(h http.Handler) *front.Server {
+	return &front.Server{HTTP: &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnContext:       wire.Context,
 		// Else "OPTIONS *" is answered without a look at its Host.
 		DisableGeneralOptionsHandler: true,
-	}
+	}}
 }
 
 const (

@@ -81,8 +81,8 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	base, interrupt := context.WithCancelCause(context.Background())
 	defer interrupt(nil)
 	server := newServer(p.proxy)
-	server.BaseContext = func(net.Listener) context.Context { return base }
-	server.ErrorLog = slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug) // broken clients, mostly
+	server.HTTP.BaseContext = func(net.Listener) context.Context { return base }
+	server.HTTP.ErrorLog = slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug) // broken clients, mostly
 	failed := make(chan error, len(p.listen))
 	for _, l := range p.listen {
 		go func() {

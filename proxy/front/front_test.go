@@ -1,4 +1,4 @@
-package wire_test
+package front_test
 
 import (
 	"bufio"
@@ -16,26 +16,44 @@ import (
 
 	"go.uber.org/goleak"
 
-	"anyproxy/proxy/wire"
+	"anyproxy/proxy/front"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// serve serves h with connections whose answers can be taken over.
-func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
+// A place is where a server listens.
+type place struct {
+	*front.Server
+	net.Listener
+}
+
+// serve serves h until the test ends.
+func serve(t testing.TB, h http.HandlerFunc) place {
 	t.Helper()
-	s := httptest.NewUnstartedServer(h)
-	s.Listener = wire.Listener(s.Listener)
-	s.Config.ConnContext = wire.Context
-	s.Start()
-	t.Cleanup(s.Close)
-	return s
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, l, &http.Server{Handler: h})
+}
+
+func serveOn(t testing.TB, l net.Listener, s *http.Server) place {
+	p := place{&front.Server{HTTP: s}, l}
+	served := make(chan error, 1)
+	go func() { served <- p.Serve(l) }()
+	t.Cleanup(func() {
+		_ = p.Server.Close()
+		if err := <-served; err != http.ErrServerClosed {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return p
 }
 
 // talk sends text over a connection of its own and gives what comes until it is closed.
-func talk(t testing.TB, s *httptest.Server, text string) string {
+func talk(t testing.TB, l interface{ Addr() net.Addr }, text string) string {
 	t.Helper()
-	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,16 +100,16 @@ func (a answer) plain(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// past says it past net/http.
-func (a answer) past(t *testing.T, first *answer) http.HandlerFunc {
+// ahead says it with a head that is made before, where that can be done.
+func (a answer) ahead(t *testing.T, first *answer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("X-Was-Set-Before", "and says nothing any more")
-		out := wire.Begin(w, r)
+		out := front.Begin(w)
 		if out == nil {
-			t.Error("it cannot be taken over")
+			a.plain(w, r)
 			return
 		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("X-Was-Set", "and says nothing")
 		if first != nil {
 			out.Head(first.status, first.header)
 		}
@@ -108,6 +126,11 @@ func (a answer) past(t *testing.T, first *answer) http.HandlerFunc {
 			}
 		}
 	}
+}
+
+// theirs makes of a request one that is net/http's.
+func theirs(request string) string {
+	return strings.Replace(request, "\r\nHost: ", "\r\nX-Odd: a\tb\r\nHost: ", 1)
 }
 
 var date = regexp.MustCompile(`(?m)^Date: \w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT\r$`)
@@ -137,9 +160,9 @@ func TestSaysTheSame(t *testing.T) {
 			"Two-Lines": {"a\r\nX-Smuggled: 1", "\nb\n", " blank\t"}}, []string{"x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want := lines(t, talk(t, serve(t, a.plain), last))
+			want := lines(t, talk(t, serve(t, a.plain), theirs(last)))
 			for name, first := range map[string]*answer{"": nil, " instead of another": {200, http.Header{"X-Other": {"1"}}, nil}} {
-				if got := lines(t, talk(t, serve(t, a.past(t, first)), last)); !slices.Equal(got, want) {
+				if got := lines(t, talk(t, serve(t, a.ahead(t, first)), last)); !slices.Equal(got, want) {
 					t.Errorf("%.500q%s\nwant %.500q", got, name, want)
 				}
 			}
@@ -160,20 +183,18 @@ func FuzzHead(f *testing.F) {
 		f.Add(status, "X-A", "1", "")
 	}
 	var say answer
-	s := &http.Server{ConnContext: wire.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "GET" {
 			say.plain(w, r)
 			return
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
-		out := wire.Begin(w, r)
+		out := front.Begin(w)
 		out.Head(say.status, say.header)
 		_ = out.Write([]byte(say.pieces[0]))
-	})}
+	})
 	l := &given{conn: make(chan net.Conn), gone: make(chan struct{})} // the system has not that many ports
-	served := make(chan struct{})
-	go func() { defer close(served); _ = s.Serve(wire.Listener(l)) }()
-	f.Cleanup(func() { _ = s.Close(); <-served })
+	serveOn(f, l, &http.Server{Handler: h})
 	over := func(t *testing.T, text string) string {
 		near, far := net.Pipe()
 		l.conn <- near
@@ -195,7 +216,7 @@ func FuzzHead(f *testing.F) {
 		if two == "" {
 			say.header[name] = []string{one}
 		}
-		want := lines(t, over(t, strings.Replace(last, "POST", "GET", 1)))
+		want := lines(t, over(t, theirs(strings.Replace(last, "POST", "GET", 1))))
 		if got := lines(t, over(t, last)); !slices.Equal(got, want) {
 			t.Errorf("got  %.500q\nwant %.500q", got, want)
 		}
@@ -206,7 +227,7 @@ func FuzzHead(f *testing.F) {
 func TestFramingIsTheServers(t *testing.T) {
 	a := answer{200, http.Header{"Content-Type": {"a/b"}, "Content-Length": {"7"}, "Transfer-Encoding": {"gzip"},
 		"Connection": {"keep-alive"}, "Trailer": {"X"}}, []string{"x"}}
-	got := date.ReplaceAllString(talk(t, serve(t, a.past(t, nil)), last), "")
+	got := date.ReplaceAllString(talk(t, serve(t, a.ahead(t, nil)), last), "")
 	if want := "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -221,10 +242,10 @@ func TestConnectionIsKept(t *testing.T) {
 		if n++; n%2 == 0 {
 			a.plain(w, r)
 		} else {
-			a.past(t, nil)(w, r)
+			a.ahead(t, nil)(w, r)
 		}
 	})
-	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	c, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,12 +273,13 @@ func TestConnectionIsKept(t *testing.T) {
 func TestRequests(t *testing.T) {
 	const length = "Content-Length: 2\r\n\r\n{}"
 	head := "POST / HTTP/1.1\r\nHost: x\r\n"
-	more := strings.Repeat("x", 300<<10) // than net/http reads of what its handler has not
+	more := strings.Repeat("x", 300<<10) // than is read of what a handler has not
 	for name, c := range map[string]struct {
 		send   string
 		unread bool
 		twice  bool // the connection is kept
 	}{
+		"plain":                {head + length, false, true},
 		"no body":              {head + "\r\n", false, true},
 		"chunks":               {head + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", false, true},
 		"continued":            {head + "Expect: 100-continue\r\n" + length, false, true},
@@ -270,22 +292,28 @@ func TestRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := answer{200, http.Header{"Content-Type": {"a/b"}}, []string{"one", "two"}}
-			says := func(h http.HandlerFunc) string {
-				if c.unread {
-					h = unread(h)
-				}
+			says := func(s interface{ Addr() net.Addr }) string {
 				send := c.send
 				if c.twice {
 					send += last
 				}
-				return date.ReplaceAllString(talk(t, serve(t, h), send), "")
+				return date.ReplaceAllString(talk(t, s, send), "")
 			}
-			want := says(a.plain)
+			h := http.HandlerFunc(a.plain)
+			ahead := a.ahead(t, nil)
+			if c.unread {
+				h, ahead = unread(h), unread(ahead)
+			}
+			plain := httptest.NewServer(h)
+			defer plain.Close()
+			want := says(plain.Listener)
 			if n := strings.Count(want, "200 OK"); n != 1 && !c.twice || n != 2 && c.twice {
 				t.Errorf("net/http answers %d times", n)
 			}
-			if got := says(a.past(t, nil)); got != want {
-				t.Errorf("got  %q\nwant %q", got, want)
+			for _, h := range []http.HandlerFunc{h, ahead} {
+				if got := says(serve(t, h)); got != want {
+					t.Errorf("got  %q\nwant %q", got, want)
+				}
 			}
 		})
 	}
@@ -305,7 +333,7 @@ func TestShutdown(t *testing.T) {
 	begun, shut := make(chan struct{}), make(chan struct{})
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		a := wire.Begin(w, r)
+		a := front.Begin(w)
 		close(begun)
 		<-shut
 		a.Head(200, http.Header{})
@@ -313,9 +341,9 @@ func TestShutdown(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s.Config.RegisterOnShutdown(func() { close(shut) })
+	s.HTTP.RegisterOnShutdown(func() { close(shut) })
 	done := make(chan error, 1)
-	go func() { <-begun; done <- s.Config.Shutdown(t.Context()) }()
+	go func() { <-begun; done <- s.Shutdown(t.Context()) }()
 	if got := talk(t, s, request); !strings.HasSuffix(got, "\r\n\r\n1\r\nx\r\n0\r\n\r\n") {
 		t.Errorf("%q", got)
 	}
@@ -324,26 +352,21 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TestCannot: who knows no chunks, wants no body, or does not come over a Conn is
-// answered by net/http, with the header that was set.
+// TestCannot: who wants no body, or is answered by net/http, gets the header that was set.
 func TestCannot(t *testing.T) {
-	h := func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Mine", "1")
-		if wire.Begin(w, r) != nil {
-			t.Error("taken over")
-		}
-	}
-	for name, c := range map[string]struct {
-		server *httptest.Server
-		send   string
-	}{
-		"HTTP/1.0":     {serve(t, h), "POST / HTTP/1.0\r\n\r\n"},
-		"HEAD":         {serve(t, h), "HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"},
-		"other server": {httptest.NewServer(http.HandlerFunc(h)), last},
+	for name, send := range map[string]string{
+		"HTTP/1.0": "POST / HTTP/1.0\r\n\r\n",
+		"HEAD":     "HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		"odd":      theirs(last),
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer c.server.Close()
-			if got := talk(t, c.server, c.send); !strings.Contains(got, " 200 OK\r\n") || !strings.Contains(got, "X-Mine: 1\r\n") {
+			got := talk(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Mine", "1")
+				if front.Begin(w) != nil {
+					t.Error("it is made ahead")
+				}
+			}), send)
+			if !strings.Contains(got, " 200 OK\r\n") || !strings.Contains(got, "X-Mine: 1\r\n") {
 				t.Errorf("%q", got)
 			}
 		})
@@ -353,31 +376,31 @@ func TestCannot(t *testing.T) {
 // TestNothingOutOfTurn: as long as the head is not sent nothing else is, whatever a
 // handler does.
 func TestNothingOutOfTurn(t *testing.T) {
-	for name, misbehave := range map[string]func(http.ResponseWriter, *wire.Answer){
-		"returns":            func(http.ResponseWriter, *wire.Answer) {},
-		"writes to net/http": func(w http.ResponseWriter, _ *wire.Answer) { io.WriteString(w, "text") },
-		"gives up":           func(http.ResponseWriter, *wire.Answer) { panic(http.ErrAbortHandler) },
-		"has no head":        func(_ http.ResponseWriter, a *wire.Answer) { fails(t, a, "text"); fails(t, a, "text") },
-		"has no head, nor text": func(_ http.ResponseWriter, a *wire.Answer) {
+	for name, misbehave := range map[string]func(http.ResponseWriter, *front.Answer){
+		"returns":            func(http.ResponseWriter, *front.Answer) {},
+		"writes to net/http": func(w http.ResponseWriter, _ *front.Answer) { io.WriteString(w, "text") },
+		"gives up":           func(http.ResponseWriter, *front.Answer) { panic(http.ErrAbortHandler) },
+		"has no head":        func(_ http.ResponseWriter, a *front.Answer) { fails(t, a, "text"); fails(t, a, "text") },
+		"has no head, nor text": func(_ http.ResponseWriter, a *front.Answer) {
 			fails(t, a, "")
 			a.Head(200, http.Header{})
 			fails(t, a, "too late")
 		},
 		// Chunks behind these would be taken for the next answer.
-		"has no body": func(_ http.ResponseWriter, a *wire.Answer) {
+		"has no body": func(_ http.ResponseWriter, a *front.Answer) {
 			a.Head(200, http.Header{})
 			a.Head(http.StatusNoContent, http.Header{})
 			fails(t, a, "text")
 		},
-		"has not changed":    func(_ http.ResponseWriter, a *wire.Answer) { a.Head(http.StatusNotModified, nil); fails(t, a, "text") },
-		"is not the last":    func(_ http.ResponseWriter, a *wire.Answer) { a.Head(http.StatusEarlyHints, nil); fails(t, a, "text") },
-		"has no such status": func(_ http.ResponseWriter, a *wire.Answer) { a.Head(0, nil); fails(t, a, "text") },
-		"nor such one":       func(_ http.ResponseWriter, a *wire.Answer) { a.Head(1000, nil); fails(t, a, "text") },
+		"has not changed":    func(_ http.ResponseWriter, a *front.Answer) { a.Head(http.StatusNotModified, nil); fails(t, a, "text") },
+		"is not the last":    func(_ http.ResponseWriter, a *front.Answer) { a.Head(http.StatusEarlyHints, nil); fails(t, a, "text") },
+		"has no such status": func(_ http.ResponseWriter, a *front.Answer) { a.Head(0, nil); fails(t, a, "text") },
+		"nor such one":       func(_ http.ResponseWriter, a *front.Answer) { a.Head(1000, nil); fails(t, a, "text") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
-				misbehave(w, wire.Begin(w, r))
+				misbehave(w, front.Begin(w))
 			})
 			if got := talk(t, s, request); got != "" {
 				t.Errorf("the client got %q", got)
@@ -386,7 +409,7 @@ func TestNothingOutOfTurn(t *testing.T) {
 	}
 }
 
-func fails(t *testing.T, a *wire.Answer, text string) {
+func fails(t *testing.T, a *front.Answer, text string) {
 	t.Helper()
 	if a.Write([]byte(text)) == nil {
 		t.Errorf("%q is written", text)
@@ -402,7 +425,7 @@ func TestHandlerHears(t *testing.T) {
 			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				close(begun)
-				a := wire.Begin(w, r)
+				a := front.Begin(w)
 				a.Head(200, http.Header{})
 				_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 				var err error
@@ -416,7 +439,7 @@ func TestHandlerHears(t *testing.T) {
 				}
 				ended <- err
 			})
-			c, err := net.Dial("tcp", s.Listener.Addr().String())
+			c, err := net.Dial("tcp", s.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -431,45 +454,14 @@ func TestHandlerHears(t *testing.T) {
 	}
 }
 
-// TestNobodyIsThere: net/http has failed to say 100 Continue to a client that left, whose
-// request had come all the same.
-func TestNobodyIsThere(t *testing.T) {
-	near, far := net.Pipe()
-	defer far.Close()
-	l := &given{conn: filled(mute{near}), gone: make(chan struct{})}
-	heard := make(chan error, 1)
-	s := &http.Server{ConnContext: wire.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer close(heard)
-		_, _ = io.Copy(io.Discard, r.Body)
-		a := wire.Begin(w, r)
-		a.Head(200, http.Header{})
-		heard <- a.Write([]byte("x"))
-	})}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(wire.Listener(l)) }()
-	io.WriteString(far, strings.Replace(request, "\r\n", "\r\nExpect: 100-continue\r\n", 1))
-	if err := <-heard; err == nil {
-		t.Error("the handler hears of nothing")
-	}
-	_ = s.Close()
-	<-done
-}
-
-// mute is a connection on which nothing can be sent.
-type mute struct{ net.Conn }
-
-func (mute) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
-
 // TestHeadComesWithTheFirstPiece: in one write, which is what a client sees of it.
 func TestHeadComesWithTheFirstPiece(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
 	l := &given{conn: make(chan net.Conn, 1), gone: make(chan struct{})}
 	l.conn <- near
-	h := answer{200, http.Header{"Content-Type": {"a/b"}}, []string{"first", "second"}}.past(t, nil)
-	s := &http.Server{Handler: h, ConnContext: wire.Context}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(wire.Listener(l)) }()
+	h := answer{200, http.Header{"Content-Type": {"a/b"}}, []string{"first", "second"}}.ahead(t, nil)
+	serveOn(t, l, &http.Server{Handler: h})
 	go io.WriteString(far, last)
 	var writes []string
 	for b := make([]byte, 4096); ; { // a pipe gives what one write gave
@@ -479,8 +471,6 @@ func TestHeadComesWithTheFirstPiece(t *testing.T) {
 		}
 		writes = append(writes, string(b[:n]))
 	}
-	_ = s.Close()
-	<-done
 	if len(writes) != 3 || !strings.HasSuffix(writes[0], "\r\n\r\n5\r\nfirst\r\n") || writes[1] != "6\r\nsecond\r\n" || writes[2] != "0\r\n\r\n" {
 		t.Errorf("%q", writes)
 	}
@@ -508,28 +498,14 @@ func (l *given) Close() error {
 
 func (l *given) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestCloseWrite: a Conn ends half of the connection where that can be done.
-func TestCloseWrite(t *testing.T) {
-	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
-	whole, err := wire.Listener(&given{conn: filled(near)}).Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := whole.(*wire.Conn).CloseWrite(); err != nil {
-		t.Errorf("one that has no halves: %v", err)
-	}
-}
-
 func filled(c net.Conn) chan net.Conn {
 	out := make(chan net.Conn, 1)
 	out <- c
 	return out
 }
 
-// BenchmarkAnswer makes a stream of 40 events, of the size that the API's are, through
-// net/http and past it.
+// BenchmarkAnswer makes a stream of 40 events, of the size that the API's are, by net/http
+// and here.
 func BenchmarkAnswer(b *testing.B) {
 	const events = 40
 	header := http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}
@@ -537,43 +513,45 @@ func BenchmarkAnswer(b *testing.B) {
 		header[fmt.Sprintf("Anthropic-Ratelimit-Field-%d", i)] = []string{"2025-10-06T10:00:00Z"}
 	}
 	event := bytes.Repeat([]byte("x"), 130)
+	const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	plain := func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(200)
+		flush := http.NewResponseController(w)
+		for range events {
+			_, _ = w.Write(event)
+			_ = flush.Flush()
+		}
+	}
+	ahead := func(w http.ResponseWriter, r *http.Request) {
+		a := front.Begin(w)
+		a.Head(200, header)
+		for range events {
+			_ = a.Write(event)
+		}
+	}
 	for _, c := range []struct {
-		name   string
-		answer func(w http.ResponseWriter, r *http.Request)
+		name, request string
+		answer        http.HandlerFunc
 	}{
-		{"net-http", func(w http.ResponseWriter, r *http.Request) {
-			for name, values := range header {
-				w.Header()[name] = values
-			}
-			w.WriteHeader(200)
-			flush := http.NewResponseController(w)
-			for range events {
-				_, _ = w.Write(event)
-				_ = flush.Flush()
-			}
-		}},
-		{"wire", func(w http.ResponseWriter, r *http.Request) {
-			a := wire.Begin(w, r)
-			a.Head(200, header)
-			for range events {
-				_ = a.Write(event)
-			}
-		}},
+		{"net-http", theirs(get), plain},
+		{"plain", get, plain},
+		{"ahead", get, ahead},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			server, client := net.Pipe()
 			defer client.Close()
 			l := &given{conn: filled(discarding{server}), gone: make(chan struct{})}
 			served := make(chan struct{}, 1)
-			s := &http.Server{ConnContext: wire.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			serveOn(b, l, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				c.answer(w, r)
 				served <- struct{}{}
-			})}
-			go func() { _ = s.Serve(wire.Listener(l)) }()
-			defer s.Close()
+			})})
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				if _, err := io.WriteString(client, c.request); err != nil {
 					b.Fatal(err)
 				}
 				<-served

@@ -17,18 +17,17 @@ import (
 
 	"anyproxy/metrics"
 	"anyproxy/providers"
-	"anyproxy/proxy/wire"
+	"anyproxy/proxy/front"
 )
 
-// overPipe serves one connection, in virtual time, whose answers are written past
-// net/http, until end is called.
+// overPipe serves one connection, in virtual time, until end is called.
 func overPipe(h http.Handler) (client net.Conn, end func()) {
 	near, far := net.Pipe()
 	l := pipeListener{make(chan net.Conn, 1), make(chan struct{})}
 	l.conns <- near
-	s := &http.Server{Handler: h, ConnContext: wire.Context}
+	s := &front.Server{HTTP: &http.Server{Handler: h}}
 	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(wire.Listener(l)) }()
+	go func() { defer close(done); _ = s.Serve(l) }()
 	return far, func() { _ = far.Close(); _ = s.Close(); <-done }
 }
 

@@ -1,0 +1,351 @@
+package front
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A conn is a client's connection. All of it but what is said otherwise belongs to its
+// goroutine.
+type conn struct {
+	server  *Server
+	rwc     net.Conn
+	others  *handover
+	base    context.Context
+	common  http.Request // what all its requests have in common
+	began   time.Time
+	watched bool // the server's watch, which knows it by key, tells of its client's leaving
+	key     uint64
+	state   atomic.Int32 // also the server's
+
+	in  []byte  // has come and is not taken
+	mem *[]byte // that in stands in, nil when nothing has come
+	ear *ear    // that listens for the client's leaving
+
+	mu     sync.Mutex
+	left   bool               // the client has
+	cancel context.CancelFunc // of the request that is served
+}
+
+// States of a connection.
+const (
+	fresh int32 = iota // no request has come
+	idle               // none is served
+	busy               // one is served
+	ended
+)
+
+// freshTime is how long Shutdown waits for the first request of a connection, as that of
+// net/http does: it may be on its way.
+const freshTime = 5 * time.Second
+
+// inSize holds the usual head, and all of a short request.
+const inSize = 4 << 10
+
+var inputs = sync.Pool{New: func() any { return new(make([]byte, inSize)) }}
+
+func newConn(s *Server, rwc net.Conn, others *handover, base context.Context) *conn {
+	c := &conn{server: s, rwc: rwc, others: others, base: base, began: time.Now()}
+	c.base = context.WithValue(base, http.LocalAddrContextKey, rwc.LocalAddr())
+	c.common = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: rwc.RemoteAddr().String()}
+	return c
+}
+
+// serve answers requests until the connection ends or is net/http's.
+func (c *conn) serve() {
+	defer c.release()
+	for first := true; ; first = false {
+		q, n, err := c.head(first)
+		if err == nil && n == 0 {
+			c.handOver()
+			return
+		}
+		if err != nil || !c.exchange(&q, n) || !c.state.CompareAndSwap(busy, idle) {
+			break
+		}
+	}
+	c.state.Store(ended)
+	c.server.forget(c)
+	_ = c.rwc.Close()
+}
+
+// head reads until there is a whole head, and takes it apart; n is its length. It is 0
+// when what has come is nothing usual.
+func (c *conn) head(first bool) (q request, n int, err error) {
+	limit := c.server.HTTP.ReadHeaderTimeout
+	if first {
+		_ = c.rwc.SetReadDeadline(after(c.began, limit))
+	} else if len(c.in) == 0 {
+		_ = c.rwc.SetReadDeadline(after(time.Now(), c.server.HTTP.IdleTimeout))
+	}
+	if len(c.in) == 0 {
+		if err := c.read(); err != nil {
+			return q, 0, err
+		}
+	}
+	if !c.state.CompareAndSwap(fresh, busy) && !c.state.CompareAndSwap(idle, busy) {
+		return q, 0, net.ErrClosed
+	}
+	for limited := first; ; limited = true {
+		n, ok := q.parse(c.in)
+		if n > 0 || !ok || len(c.in) == inSize {
+			return q, n, nil
+		}
+		if !limited {
+			_ = c.rwc.SetReadDeadline(after(time.Now(), limit))
+		}
+		if err := c.read(); err != nil {
+			return q, 0, err
+		}
+	}
+}
+
+// after is the time d after t, none when there is no limit.
+func after(t time.Time, d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return t.Add(d)
+}
+
+// read adds what comes to in.
+func (c *conn) read() error {
+	if c.mem == nil {
+		c.mem = inputs.Get().(*[]byte)
+	}
+	if len(c.in) == 0 {
+		c.in = (*c.mem)[:0]
+	} else if &c.in[0] != &(*c.mem)[0] {
+		c.in = (*c.mem)[:copy(*c.mem, c.in)]
+	}
+	n, err := c.rwc.Read((*c.mem)[len(c.in):])
+	c.in = (*c.mem)[:len(c.in)+n]
+	if n > 0 {
+		return nil // an error comes again
+	}
+	return err
+}
+
+// release gives in's memory back.
+func (c *conn) release() {
+	if c.mem != nil {
+		inputs.Put(c.mem)
+		c.mem, c.in = nil, nil
+	}
+}
+
+// handOver gives the connection to net/http.
+func (c *conn) handOver() {
+	c.server.forget(c)
+	b := &begun{Conn: c.rwc, ahead: bytes.Clone(c.in)}
+	c.release()
+	c.others.give(b)
+}
+
+// exchange serves the request whose head are the first n bytes of in. It reports whether
+// there may be another one.
+func (c *conn) exchange(q *request, n int) bool {
+	ctx, cancel := context.WithCancel(c.base)
+	defer cancel()
+	r := c.common.WithContext(ctx)
+	q.fill(r)
+	c.in = c.in[n:]
+	b := &body{c: c, left: q.length}
+	if q.length > 0 {
+		r.Body = b
+	} else {
+		r.Body = http.NoBody
+	}
+	w := &Writer{c: c, body: b, method: q.method, header: make(http.Header, 8), length: -1, close: r.Close, cancel: cancel}
+	c.serving(cancel)
+	if q.length == 0 {
+		c.listen()
+	}
+	sound := c.handle(w, r)
+	cancel()
+	c.serving(nil)
+	if !sound {
+		return false
+	}
+	again := w.finish() && !c.server.ending.Load()
+	c.unlisten()
+	if !again && w.err == nil && !b.taken() {
+		c.linger()
+	}
+	b.left, b.err = 0, http.ErrBodyReadAfterClose
+	return again
+}
+
+// handle calls the handler, and reports false when it panicked.
+func (c *conn) handle(w *Writer, r *http.Request) (sound bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			sound = false
+			if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				c.logf("http: panic serving %v: %v\n%s", r.RemoteAddr, v, debug.Stack())
+			}
+		}
+	}()
+	c.server.HTTP.Handler.ServeHTTP(w, r)
+	return true
+}
+
+func (c *conn) logf(format string, args ...any) {
+	if l := c.server.HTTP.ErrorLog; l != nil {
+		l.Printf(format, args...)
+	} else {
+		log.Printf(format, args...)
+	}
+}
+
+// serving says whom it concerns when the client leaves.
+func (c *conn) serving(cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel = cancel; c.left && cancel != nil {
+		cancel()
+	}
+}
+
+// leave says that the client has left. Anybody may call it.
+func (c *conn) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left = true; c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// idles reports whether the connection waits for a request, and takes it out of use then.
+func (c *conn) idles() bool {
+	if c.state.Load() == fresh && time.Since(c.began) < freshTime {
+		return false
+	}
+	return c.state.CompareAndSwap(fresh, ended) || c.state.CompareAndSwap(idle, ended)
+}
+
+// An ear listens for the client's leaving, as the system tells nobody of it who does not
+// read.
+type ear struct {
+	done  chan struct{}
+	heard [1]byte
+	n     int // bytes of heard: the next request has begun
+}
+
+// listen has the client's leaving told: all of the request has been read. Behind another
+// request that cannot be heard.
+func (c *conn) listen() {
+	if len(c.in) > 0 {
+		return
+	}
+	c.release()
+	if c.watched {
+		return
+	}
+	_ = c.rwc.SetReadDeadline(time.Time{})
+	e := &ear{done: make(chan struct{})}
+	c.ear = e
+	go func() {
+		defer close(e.done)
+		n, err := c.rwc.Read(e.heard[:])
+		if e.n = n; err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			c.leave()
+		}
+	}()
+}
+
+// unlisten ends that.
+func (c *conn) unlisten() {
+	e := c.ear
+	if e == nil {
+		return
+	}
+	c.ear = nil
+	_ = c.rwc.SetReadDeadline(time.Unix(1, 0))
+	if <-e.done; e.n > 0 {
+		c.mem = inputs.Get().(*[]byte)
+		c.in = (*c.mem)[:copy(*c.mem, e.heard[:])]
+	}
+}
+
+// lingering is how long a client that still sends is given to read the answer, which the
+// system drops when it closes a connection with something unread.
+const lingering = 500 * time.Millisecond
+
+// linger ends a connection whose client may still be sending.
+func (c *conn) linger() {
+	_ = closeWrite(c.rwc)
+	_ = c.rwc.SetReadDeadline(time.Now().Add(lingering))
+	_, _ = io.CopyN(io.Discard, c.rwc, lingeringMost)
+}
+
+// lingeringMost bounds what is read of it, as net/http does.
+const lingeringMost = 256 << 10
+
+// A body is a request's, as far as it is there or comes.
+type body struct {
+	c       *conn
+	left    int64 // bytes
+	by      time.Time
+	limited bool // by is the connection's deadline
+	err     error
+}
+
+// Read implements io.Reader. The last bytes come with io.EOF.
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil || len(p) == 0 {
+		return 0, b.err
+	}
+	p = p[:min(int64(len(p)), b.left)]
+	n := copy(p, b.c.in)
+	if b.c.in = b.c.in[n:]; n == 0 {
+		n, b.err = b.receive(p)
+	}
+	if b.left -= int64(n); b.left == 0 {
+		b.err = io.EOF
+		b.c.listen()
+	}
+	return n, b.err
+}
+
+// receive reads from the connection.
+func (b *body) receive(p []byte) (int, error) {
+	if !b.limited {
+		b.limited = true
+		_ = b.c.rwc.SetReadDeadline(b.by)
+	}
+	n, err := b.c.rwc.Read(p)
+	switch {
+	case n > 0:
+		err = nil
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// limit sets the time by which it must come.
+func (b *body) limit(t time.Time) { b.by, b.limited = t, false }
+
+// taken reports whether nothing of it is left on the connection. What has come of it
+// all at once need not be read by anybody.
+func (b *body) taken() bool {
+	if b.left > 0 && int64(len(b.c.in)) >= b.left {
+		b.c.in = b.c.in[b.left:]
+		b.left, b.err = 0, io.EOF
+	}
+	return b.left == 0
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error { return nil }

@@ -1,0 +1,250 @@
+// Package front serves the usual requests of HTTP/1.1 itself and has net/http serve all
+// others.
+//
+// Usual is what clients of an API send: GET, HEAD or POST, a plain path, headers of plain
+// text, a body of a known length. Such a request is taken apart where it was read; its
+// handler runs on the connection's own goroutine, writes to the connection without a
+// buffer between, and no second goroutine waits meanwhile for the client to leave where
+// the system can tell that (Linux). A stream's head can be made before there is something
+// to send with it ([Begin]).
+//
+// Whatever else there is (chunked bodies, Expect, Upgrade, HTTP/1.0, a header that is
+// long, broken or only odd) is left to net/http, together with its connection and all
+// that has been read of it. So a request is either as plain as it looks or it meets the
+// checks of net/http. What comes over TLS is all net/http's.
+package front
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// A Server serves what HTTP is configured to serve. Of that it keeps to Handler,
+// BaseContext, ErrorLog, ReadHeaderTimeout and IdleTimeout, 0 standing for no limit.
+type Server struct {
+	HTTP *http.Server
+
+	ending atomic.Bool
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	watch  *watch // nil before there is something to watch
+}
+
+// Serve serves the connections that l accepts until Shutdown or Close, or until l fails.
+// It returns what [http.Server.Serve] would.
+func (s *Server) Serve(l net.Listener) error {
+	h := &handover{Listener: l, conns: make(chan net.Conn), errs: make(chan error), closed: make(chan struct{})}
+	base := context.Background()
+	if s.HTTP.BaseContext != nil {
+		base = s.HTTP.BaseContext(l)
+	}
+	base = context.WithValue(base, http.ServerContextKey, s.HTTP)
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
+		h.accept(func(c net.Conn) { s.take(c, h, base) })
+	}()
+	err := s.HTTP.Serve(h)
+	<-accepted
+	return err
+}
+
+// take serves a connection of h's listener.
+func (s *Server) take(rwc net.Conn, h *handover, base context.Context) {
+	if _, ok := rwc.(*tls.Conn); ok {
+		go h.give(rwc)
+		return
+	}
+	c := newConn(s, rwc, h, base)
+	if !s.add(c) {
+		_ = rwc.Close()
+		return
+	}
+	go c.serve()
+}
+
+// add knows c from now on, unless the server ends.
+func (s *Server) add(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending.Load() {
+		return false
+	}
+	if s.conns == nil {
+		s.conns = map[*conn]struct{}{}
+	}
+	s.conns[c] = struct{}{}
+	if _, ok := c.rwc.(syscall.Conn); ok && s.watch == nil {
+		s.watch = newWatch()
+	}
+	c.watched = s.watch.add(c)
+	return true
+}
+
+// forget ends the knowledge of c.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.watch.remove(c)
+}
+
+// Shutdown closes the listeners and the connections without a request, and waits for the
+// others' requests to be answered, or for ctx.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.end()
+	rest := make(chan error, 1)
+	go func() { rest <- s.HTTP.Shutdown(ctx) }()
+	const longest = 500 * time.Millisecond
+	pause := time.Millisecond
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for !s.closeIdle() {
+		select {
+		case <-ctx.Done():
+			<-rest
+			return ctx.Err()
+		case <-timer.C:
+			pause = min(2*pause, longest)
+			timer.Reset(pause)
+		}
+	}
+	err := <-rest
+	if err == nil {
+		s.unwatch()
+	}
+	return err
+}
+
+// Close closes the listeners and all connections. Handlers are told by their requests'
+// contexts.
+func (s *Server) Close() error {
+	s.end()
+	err := s.HTTP.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.state.Store(ended)
+		_ = c.rwc.Close()
+		c.leave()
+	}
+	s.watch.close()
+	return err
+}
+
+// end lets no connection in any more.
+func (s *Server) end() {
+	s.mu.Lock() // after it, each one that was let in is known
+	defer s.mu.Unlock()
+	s.ending.Store(true)
+}
+
+func (s *Server) unwatch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch.close()
+}
+
+// closeIdle closes the connections that wait for a request, and reports whether there
+// are no others.
+func (s *Server) closeIdle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.idles() {
+			_ = c.rwc.Close() // its goroutine forgets it
+		}
+	}
+	return len(s.conns) == 0
+}
+
+// A handover is the listener that net/http sees: it accepts what is not served here.
+type handover struct {
+	net.Listener
+	conns  chan net.Conn
+	errs   chan error
+	once   sync.Once
+	closed chan struct{}
+}
+
+// accept calls take with each connection. Errors are net/http's, which waits or gives up.
+func (h *handover) accept(take func(net.Conn)) {
+	for {
+		c, err := h.Listener.Accept()
+		if err == nil {
+			take(c)
+			continue
+		}
+		select {
+		case h.errs <- err:
+		case <-h.closed:
+			return
+		}
+	}
+}
+
+// give hands a connection over.
+func (h *handover) give(c net.Conn) {
+	select {
+	case h.conns <- c:
+	case <-h.closed:
+		_ = c.Close()
+	}
+}
+
+// Accept implements net.Listener.
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case err := <-h.errs:
+		return nil, err
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h *handover) Close() error {
+	err := net.ErrClosed
+	h.once.Do(func() {
+		close(h.closed)
+		err = h.Listener.Close()
+	})
+	return err
+}
+
+// A begun connection is one of which something has been read.
+type begun struct {
+	net.Conn
+	ahead []byte
+}
+
+// Read implements net.Conn.
+func (c *begun) Read(b []byte) (int, error) {
+	if len(c.ahead) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.ahead)
+	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
+		c.ahead = nil
+	}
+	return n, nil
+}
+
+// CloseWrite ends what the server says. net/http does so when it ends a connection whose
+// client may still be sending.
+func (c *begun) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
