@@ -28,9 +28,10 @@ type conn struct {
 	key     uint64
 	state   atomic.Int32 // also the server's
 
-	in  []byte  // has come and is not taken
-	mem *[]byte // that in stands in, nil when nothing has come
-	ear *ear    // that listens for the client's leaving
+	in     []byte  // has come and is not taken
+	mem    *[]byte // that in stands in, nil when nothing has come
+	broken error   // that came behind in, the beginning of a head
+	ear    *ear    // that listens for the client's leaving
 
 	mu     sync.Mutex
 	left   bool               // the client has
@@ -104,8 +105,8 @@ func (c *conn) head(first bool) (q request, n int, err error) {
 		if !limited {
 			_ = c.rwc.SetReadDeadline(after(time.Now(), limit))
 		}
-		if err := c.read(); err != nil {
-			return q, 0, err
+		if c.broken = c.read(); c.broken != nil {
+			return q, 0, nil // net/http tells the client
 		}
 	}
 }
@@ -147,7 +148,7 @@ func (c *conn) release() {
 // handOver gives the connection to net/http.
 func (c *conn) handOver() {
 	c.server.forget(c)
-	b := &begun{Conn: c.rwc, ahead: bytes.Clone(c.in)}
+	b := &begun{Conn: c.rwc, ahead: bytes.Clone(c.in), err: c.broken}
 	c.release()
 	c.others.give(b)
 }

@@ -224,18 +224,21 @@ func (h *handover) Close() error {
 type begun struct {
 	net.Conn
 	ahead []byte
+	err   error // that came behind it
 }
 
 // Read implements net.Conn.
 func (c *begun) Read(b []byte) (int, error) {
-	if len(c.ahead) == 0 {
-		return c.Conn.Read(b)
+	switch {
+	case len(c.ahead) > 0:
+		n := copy(b, c.ahead)
+		c.ahead = c.ahead[n:]
+		return n, nil
+	case c.err != nil:
+		return 0, c.err
 	}
-	n := copy(b, c.ahead)
-	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
-		c.ahead = nil
-	}
-	return n, nil
+	c.ahead = nil // its memory
+	return c.Conn.Read(b)
 }
 
 // CloseWrite ends what the server says. net/http does so when it ends a connection whose

@@ -45,7 +45,7 @@ func (q *request) parse(b []byte) (n int, ok bool) {
 	*q = request{text: b}
 	first := bytes.IndexByte(b, '\n')
 	if first < 0 {
-		return 0, strings.IndexByte("GHP", b[0]) >= 0
+		return 0, len(b) == 0 || strings.IndexByte("GHP", b[0]) >= 0
 	}
 	if !q.start(b[:first]) {
 		return 0, false
@@ -56,8 +56,11 @@ func (q *request) parse(b []byte) (n int, ok bool) {
 		case length < 0:
 			return 0, true
 		case length == 1 && b[i] == '\r':
+			if !q.hasHost || (q.length > 0) != (q.method == http.MethodPost) {
+				return 0, false
+			}
 			q.end = i + 2
-			return q.end, q.hasHost && (q.length > 0) == (q.method == http.MethodPost)
+			return q.end, true
 		case length < 1 || b[i+length-1] != '\r' || !q.field(i, i+length-1):
 			return 0, false
 		}
