@@ -27,6 +27,7 @@ type conn struct {
 	watched bool // the server's watch, which knows it by key, tells of its client's leaving
 	key     uint64
 	state   atomic.Int32 // also the server's
+	posted  bool         // the latest request was a POST
 
 	in     []byte  // has come and is not taken
 	mem    *[]byte // that in stands in, nil when nothing has come
@@ -84,12 +85,13 @@ func (c *conn) serve() {
 // when what has come is nothing usual.
 func (c *conn) head(first bool) (q request, n int, err error) {
 	limit := c.server.HTTP.ReadHeaderTimeout
+	c.skip()
 	if first {
 		_ = c.rwc.SetReadDeadline(after(c.began, limit))
 	} else if len(c.in) == 0 {
 		_ = c.rwc.SetReadDeadline(after(time.Now(), c.server.HTTP.IdleTimeout))
 	}
-	if len(c.in) == 0 {
+	for ; len(c.in) == 0; c.skip() {
 		if err := c.read(); err != nil {
 			return q, 0, err
 		}
@@ -108,6 +110,14 @@ func (c *conn) head(first bool) (q request, n int, err error) {
 		if c.broken = c.read(); c.broken != nil {
 			return q, 0, nil // net/http tells the client
 		}
+	}
+}
+
+// skip skips empty lines before a request, which old clients send behind a POST's body
+// (RFC 9112, 2.2).
+func (c *conn) skip() {
+	if c.posted {
+		c.in = bytes.TrimLeft(c.in, "\r\n")
 	}
 }
 
@@ -160,7 +170,7 @@ func (c *conn) exchange(q *request, n int) bool {
 	defer cancel()
 	r := c.common.WithContext(ctx)
 	q.fill(r)
-	c.in = c.in[n:]
+	c.in, c.posted = c.in[n:], q.method == http.MethodPost
 	b := &body{c: c, left: q.length}
 	if q.length > 0 {
 		r.Body = b
