@@ -250,17 +250,16 @@ func theirServer(t testing.TB) func(t *testing.T, head []byte) *http.Request {
 		defer far.Close()
 		l.conns <- near
 		go func() { _, _ = far.Write(head) }()
-		refused := make(chan struct{})
 		go func() {
-			defer close(refused)
 			_, _ = io.Copy(io.Discard, far)
+			seen <- nil // it is refused, unless the handler has said more
 		}()
-		select {
-		case r := <-seen: // a body is still waited for
-			return r
-		case <-refused:
-			return nil
+		r := <-seen
+		_ = far.Close() // a body is still waited for
+		if r != nil {
+			<-seen
 		}
+		return r
 	}
 }
 
