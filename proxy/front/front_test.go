@@ -201,7 +201,7 @@ func FuzzHead(f *testing.F) {
 		return converse(t, far, text)
 	}
 	f.Fuzz(func(t *testing.T, status uint16, name, one, two string) {
-		switch name {
+		switch http.CanonicalHeaderKey(name) {
 		case "Connection", "Content-Length", "Transfer-Encoding", "Trailer":
 			return // the framing
 		}
@@ -226,7 +226,8 @@ func FuzzHead(f *testing.F) {
 // TestFramingIsTheServers: lengths and hop-by-hop fields of a header do not count.
 func TestFramingIsTheServers(t *testing.T) {
 	a := answer{200, http.Header{"Content-Type": {"a/b"}, "Content-Length": {"7"}, "Transfer-Encoding": {"gzip"},
-		"Connection": {"keep-alive"}, "Trailer": {"X"}}, []string{"x"}}
+		"Connection": {"keep-alive"}, "Trailer": {"X"},
+		"content-length": {"7"}, "TRANSFER-ENCODING": {"gzip"}, "connection": {"keep-alive"}, "tRAILER": {"X"}}, []string{"x"}}
 	got := date.ReplaceAllString(talk(t, serve(t, a.ahead(t, nil)), last), "")
 	if want := "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -3,6 +3,7 @@ package front_test
 import (
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"regexp"
@@ -25,8 +26,9 @@ type pair struct{ mine, theirs *given }
 
 func newPair(t testing.TB, h http.HandlerFunc) pair {
 	p := pair{&given{conn: make(chan net.Conn), gone: make(chan struct{})}, &given{conn: make(chan net.Conn), gone: make(chan struct{})}}
-	serveOn(t, p.mine, &http.Server{Handler: h, MaxHeaderBytes: 8 << 10})
-	plain := &http.Server{Handler: h, MaxHeaderBytes: 8 << 10}
+	silent := log.New(io.Discard, "", 0) // net/http has words about what some handlers do
+	serveOn(t, p.mine, &http.Server{Handler: h, MaxHeaderBytes: 8 << 10, ErrorLog: silent})
+	plain := &http.Server{Handler: h, MaxHeaderBytes: 8 << 10, ErrorLog: silent}
 	served := make(chan error, 1)
 	go func() { served <- plain.Serve(p.theirs) }()
 	t.Cleanup(func() {

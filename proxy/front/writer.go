@@ -16,6 +16,11 @@ import (
 // A Writer is the [http.ResponseWriter] of a request that is served here. It has what
 // [http.ResponseController] asks for but Hijack and full duplex, and sends neither trailers
 // nor informational answers. Like any other it ends with its handler.
+//
+// A client is told what net/http would have told it (FuzzWriter), with these exceptions. The
+// framing is the Writer's: of what the header says about it only a Content-Length that is a
+// number counts, and a Connection that is close. Where a handler panics, what has not been
+// sent is not.
 type Writer struct {
 	c      *conn
 	body   *body // the request's
@@ -29,6 +34,7 @@ type Writer struct {
 	chunked bool
 	close   bool // the connection ends with the answer
 	framed  bool // the head is at its end
+	sniffs  bool // what the text is goes by its beginning
 	timed   bool // there is a write deadline
 	err     error
 
@@ -61,13 +67,19 @@ func (w *Writer) Header() http.Header { return w.header }
 
 // WriteHeader implements [http.ResponseWriter].
 func (w *Writer) WriteHeader(status int) {
-	if status < 200 || status > 999 {
-		panic("front: no status of an answer: " + strconv.Itoa(status))
-	}
 	if w.status != 0 || w.err != nil {
 		return
 	}
+	if status < 100 || status > 999 {
+		panic("front: no status of an answer: " + strconv.Itoa(status))
+	}
+	if status < 200 {
+		return
+	}
 	w.status = status
+	if _, typed := w.header["Content-Type"]; !typed {
+		w.sniffs = w.header.Get("Content-Encoding") == ""
+	}
 	if v := w.header.Get("Content-Length"); v != "" && hasBody(status) {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n >= 0 {
 			w.length = n
@@ -103,7 +115,7 @@ func appendHead(b []byte, status int, h http.Header) []byte {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if isFraming(name) || !isName(name) {
+		if isFraming(name) || !isName(name) || name == "Content-Type" && status == http.StatusNotModified {
 			continue
 		}
 		for _, value := range h[name] {
@@ -121,12 +133,16 @@ func appendHead(b []byte, status int, h http.Header) []byte {
 	return b
 }
 
+// isFraming reports whether a header says where the answer ends, or what becomes of the
+// connection. However it is spelled: a second length would have the client find another
+// answer in this one.
 func isFraming(name string) bool {
-	switch name {
-	case "Connection", "Content-Length", "Transfer-Encoding", "Trailer":
-		return true
+	for _, framing := range [...]string{"Connection", "Content-Length", "Transfer-Encoding", "Trailer"} {
+		if len(name) == len(framing) && strings.EqualFold(name, framing) {
+			return true
+		}
 	}
-	return strings.HasPrefix(name, http.TrailerPrefix)
+	return false
 }
 
 // isName reports whether a header may be called so (RFC 9110, 5.6.2).
@@ -166,8 +182,13 @@ func appendDate(b []byte) []byte {
 	return append(b, s.line...)
 }
 
-// frame ends the head. The text that waits is all of the answer, or its beginning.
-func (w *Writer) frame(all bool) {
+// sniffed is how much of a text tells what it is, and the most that
+// [http.DetectContentType] looks at.
+const sniffed = 512
+
+// frame ends the head. The text that waits is all of the answer, or its beginning before
+// next.
+func (w *Writer) frame(all bool, next []byte) {
 	w.framed = true
 	b, head := *w.out, w.method == http.MethodHead
 	if all && hasBody(w.status) && w.length < 0 && (!head || len(w.text) > 0) {
@@ -176,8 +197,12 @@ func (w *Writer) frame(all bool) {
 	if w.length >= 0 {
 		b = append(strconv.AppendInt(append(b, "Content-Length: "...), w.length, 10), "\r\n"...)
 	}
-	if _, typed := w.header["Content-Type"]; !typed && len(w.text) > 0 && w.header.Get("Content-Encoding") == "" {
-		b = append(append(append(b, "Content-Type: "...), http.DetectContentType(w.text)...), "\r\n"...)
+	if w.sniffs && len(w.text)+len(next) > 0 {
+		start := w.text
+		if len(start) < sniffed {
+			start = append(start, next[:min(sniffed-len(start), len(next))]...)
+		}
+		b = append(append(append(b, "Content-Type: "...), http.DetectContentType(start)...), "\r\n"...)
 	}
 	b = w.connection(b)
 	if w.chunked = w.length < 0 && hasBody(w.status) && !head; w.chunked {
@@ -209,19 +234,22 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
 	if !hasBody(w.status) {
 		return 0, http.ErrBodyNotAllowed
 	}
-	if w.length >= 0 && w.written+int64(len(p)) > w.length {
+	w.written += int64(len(p)) // also what is too much: after it nobody knows what is whole
+	if w.length >= 0 && w.written > w.length {
 		return 0, http.ErrContentLength
 	}
-	w.written += int64(len(p))
-	if !w.framed && w.length < 0 && len(w.text)+len(p) <= counted {
+	if !w.framed && (w.length < 0 || w.sniffs) && len(w.text)+len(p) <= counted {
 		w.text = append(w.text, p...)
 		return len(p), nil
 	}
 	if !w.framed {
-		w.frame(false)
+		w.frame(false, p)
 	}
 	w.put(p)
 	return len(p), w.err
@@ -291,7 +319,7 @@ func (w *Writer) FlushError() error {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.err == nil && !w.framed {
-		w.frame(false)
+		w.frame(false, nil)
 	}
 	w.send()
 	return w.err
@@ -318,7 +346,7 @@ func (w *Writer) finish() bool {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.err == nil && !w.framed {
-		w.frame(true)
+		w.frame(true, nil)
 	}
 	if w.err == nil && w.chunked {
 		b := w.made()
