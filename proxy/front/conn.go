@@ -108,7 +108,7 @@ func (c *conn) head(first bool) (q request, n int, err error) {
 			_ = c.rwc.SetReadDeadline(after(time.Now(), limit))
 		}
 		if c.broken = c.read(); c.broken != nil {
-			return q, 0, nil // net/http tells the client
+			return q, 0, nil // net/http has a word for who stops in the middle
 		}
 	}
 }
@@ -158,6 +158,7 @@ func (c *conn) release() {
 // handOver gives the connection to net/http.
 func (c *conn) handOver() {
 	c.server.forget(c)
+	_ = c.rwc.SetReadDeadline(time.Time{}) // net/http sets none if it has no limit
 	b := &begun{Conn: c.rwc, ahead: bytes.Clone(c.in), err: c.broken}
 	c.release()
 	c.others.give(b)
@@ -185,15 +186,18 @@ func (c *conn) exchange(q *request, n int) bool {
 	sound := c.handle(w, r)
 	cancel()
 	c.serving(nil)
-	if !sound {
-		return false
-	}
-	again := w.finish() && !c.server.ending.Load()
-	c.unlisten()
-	if !again && w.err == nil && !b.taken() {
+	again := sound && w.finish() && !c.server.ending.Load()
+	switch {
+	case again:
+		c.unlisten()
+	case sound && w.err == nil && !b.taken():
 		c.linger()
 	}
-	b.left, b.err = 0, http.ErrBodyReadAfterClose
+	if !again {
+		_ = c.rwc.Close() // who still reads waits no longer
+	}
+	w.err = errOver
+	b.end()
 	return again
 }
 
@@ -303,17 +307,25 @@ func (c *conn) linger() {
 // lingeringMost bounds what is read of it, as net/http does.
 const lingeringMost = 256 << 10
 
-// A body is a request's, as far as it is there or comes.
+// A body is a request's, as far as it is there or comes. A handler may have it read by
+// another goroutine, even by one that has not ended when it returns.
 type body struct {
-	c       *conn
-	left    int64 // bytes
-	by      time.Time
-	limited bool // by is the connection's deadline
-	err     error
+	c *conn
+
+	mu   sync.Mutex // guards these, and c.in and c.mem while the handler runs
+	left int64      // bytes
+	err  error
+
+	timing   sync.Mutex // guards these
+	by       time.Time
+	limited  bool // by is the connection's deadline
+	received bool // something is, at the moment
 }
 
 // Read implements io.Reader. The last bytes come with io.EOF.
 func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.err != nil || len(p) == 0 {
 		return 0, b.err
 	}
@@ -331,11 +343,9 @@ func (b *body) Read(p []byte) (int, error) {
 
 // receive reads from the connection.
 func (b *body) receive(p []byte) (int, error) {
-	if !b.limited {
-		b.limited = true
-		_ = b.c.rwc.SetReadDeadline(b.by)
-	}
+	b.receiving(true)
 	n, err := b.c.rwc.Read(p)
+	b.receiving(false)
 	switch {
 	case n > 0:
 		err = nil
@@ -345,17 +355,43 @@ func (b *body) receive(p []byte) (int, error) {
 	return n, err
 }
 
-// limit sets the time by which it must come.
-func (b *body) limit(t time.Time) { b.by, b.limited = t, false }
+func (b *body) receiving(yes bool) {
+	b.timing.Lock()
+	defer b.timing.Unlock()
+	if b.received = yes; yes && !b.limited {
+		b.limited = true
+		_ = b.c.rwc.SetReadDeadline(b.by)
+	}
+}
+
+// limit sets the time by which it must come, also for who waits for it.
+func (b *body) limit(t time.Time) {
+	b.timing.Lock()
+	defer b.timing.Unlock()
+	if b.by, b.limited = t, b.received; b.received {
+		_ = b.c.rwc.SetReadDeadline(t)
+	}
+}
 
 // taken reports whether nothing of it is left on the connection. What has come of it
-// all at once need not be read by anybody.
+// all at once need not be read by anybody, and then cannot be.
 func (b *body) taken() bool {
+	if !b.mu.TryLock() {
+		return false // somebody waits for what is left
+	}
+	defer b.mu.Unlock()
 	if b.left > 0 && int64(len(b.c.in)) >= b.left {
 		b.c.in = b.c.in[b.left:]
-		b.left, b.err = 0, io.EOF
+		b.left, b.err = 0, http.ErrBodyReadAfterClose
 	}
 	return b.left == 0
+}
+
+// end has nobody read it any more: what comes is the next request's.
+func (b *body) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left, b.err = 0, http.ErrBodyReadAfterClose
 }
 
 // Close implements io.Closer.

@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -185,6 +186,7 @@ func TestOddRequests(t *testing.T) {
 			compare(t, "behind a usual one", request+send, rest)
 			compare(t, "after a usual one", request, send, rest)
 			compare(t, "after another usual one", get+"\r\n", send, rest)
+			compare(t, "byte by byte, after another usual one", append(append([]string{get + "\r\n"}, strings.Split(send, "")...), rest)...)
 			compare(t, "byte by byte", append(strings.Split(send, ""), rest)...)
 			compare(t, "byte by byte, after a usual one", append(append([]string{request}, strings.Split(send, "")...), rest)...)
 			if len(send) < 150 {
@@ -193,5 +195,33 @@ func TestOddRequests(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHeadBreaksOff: who stops in the middle of one is told the same as by net/http.
+func TestHeadBreaksOff(t *testing.T) {
+	const head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+	mine := serve(t, tell)
+	theirs := httptest.NewServer(http.HandlerFunc(tell))
+	defer theirs.Close()
+	for n := range len(head) {
+		stop := func(l interface{ Addr() net.Addr }) string {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			_, _ = io.WriteString(c, head[:n])
+			_ = c.(*net.TCPConn).CloseWrite()
+			_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+			all, err := io.ReadAll(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(all)
+		}
+		if got, want := stop(mine), stop(theirs.Listener); got != want {
+			t.Errorf("%q\ngot  %q\nwant %q", head[:n], got, want)
+		}
 	}
 }

@@ -385,6 +385,7 @@ func Begin(w http.ResponseWriter) *Answer {
 var (
 	errOwed = errors.New("front: the answer's head has not been sent")
 	errLate = errors.New("front: the answer has failed before")
+	errOver = errors.New("front: the handler has returned")
 )
 
 // Head makes the head that is sent with the first Write, instead of one that was made
