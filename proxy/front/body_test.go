@@ -219,3 +219,18 @@ func TestNothingAfterTheHandler(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedIsHeard: a client that sends much and is refused at once can send on until it
+// has read that, as it could with net/http.
+func TestRefusedIsHeard(t *testing.T) {
+	c := dial(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) })
+	const much = 512 << 10
+	_, _ = fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", much)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Fatalf("%v, %v", res, err)
+	}
+	if n, err := c.Write(make([]byte, much-1)); err != nil {
+		t.Errorf("%v after %d bytes", err, n)
+	}
+}

@@ -297,15 +297,13 @@ func (c *conn) unlisten() {
 // system drops when it closes a connection with something unread.
 const lingering = 500 * time.Millisecond
 
-// linger ends a connection whose client may still be sending.
+// linger ends a connection whose client may still be sending, however much that is: to close
+// it before the client has read the answer may cost it the answer.
 func (c *conn) linger() {
 	_ = closeWrite(c.rwc)
 	_ = c.rwc.SetReadDeadline(time.Now().Add(lingering))
-	_, _ = io.CopyN(io.Discard, c.rwc, lingeringMost)
+	_, _ = io.Copy(io.Discard, c.rwc)
 }
-
-// lingeringMost bounds what is read of it, as net/http does.
-const lingeringMost = 256 << 10
 
 // A body is a request's, as far as it is there or comes. A handler may have it read by
 // another goroutine, even by one that has not ended when it returns.
