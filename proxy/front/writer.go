@@ -19,8 +19,9 @@ import (
 //
 // A client is told what net/http would have told it (FuzzWriter), with these exceptions. The
 // framing is the Writer's: of what the header says about it only a Content-Length that is a
-// number counts, and a Connection that is close. Where a handler panics, what has not been
-// sent is not.
+// number counts, and a Connection that is close. It does not wait for a body that nobody has
+// read: the connection ends where not all of it is there. Where a handler panics, what has
+// not been sent is not.
 type Writer struct {
 	c      *conn
 	body   *body // the request's

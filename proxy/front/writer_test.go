@@ -204,3 +204,36 @@ func FuzzWriter(f *testing.F) {
 		x.compare(t, p)
 	})
 }
+
+// TestOtherFramingDoesNotCount: what a handler's header says about where its answer ends is
+// as if it said nothing, unless it is a length.
+func TestOtherFramingDoesNotCount(t *testing.T) {
+	plain := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "text") }
+	want := settled(talk(t, serve(t, plain), last))
+	for name, values := range map[string][]string{
+		"Content-Length":         {"nonsense"},
+		"content-length":         {"1"},
+		"Content-Length ":        {"1"},
+		"Transfer-Encoding":      {"gzip", "chunked"},
+		"transfer-encoding":      {"chunked"},
+		"Connection":             {"keep-alive, X"},
+		"Trailer":                {"X"},
+		http.TrailerPrefix + "X": {"y"},
+	} {
+		got := settled(talk(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header()[name] = values
+			w.WriteHeader(http.StatusEarlyHints)
+			plain(w, r)
+		}), last))
+		if got != want {
+			t.Errorf("%s\ngot  %q\nwant %q", name, got, want)
+		}
+	}
+	got := settled(talk(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Length"] = []string{"+04", "5"} // on the wire that would be two, or none
+		plain(w, r)
+	}), last))
+	if got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
