@@ -65,7 +65,12 @@ func newConn(s *Server, rwc net.Conn, others *handover, base context.Context) *c
 
 // serve answers requests until the connection ends or is net/http's.
 func (c *conn) serve() {
-	defer c.release()
+	defer func() {
+		if v := recover(); v != nil { // no connection ends the others
+			c.logPanic(v)
+			c.end()
+		}
+	}()
 	for first := true; ; first = false {
 		q, n, err := c.head(first)
 		if err == nil && n == 0 {
@@ -76,6 +81,11 @@ func (c *conn) serve() {
 			break
 		}
 	}
+	c.release()
+	c.end()
+}
+
+func (c *conn) end() {
 	c.state.Store(ended)
 	c.server.forget(c)
 	_ = c.rwc.Close()
@@ -207,7 +217,7 @@ func (c *conn) handle(w *Writer, r *http.Request) (sound bool) {
 		if v := recover(); v != nil {
 			sound = false
 			if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-				c.logf("http: panic serving %v: %v\n%s", r.RemoteAddr, v, debug.Stack())
+				c.logPanic(v)
 			}
 		}
 	}()
@@ -215,12 +225,12 @@ func (c *conn) handle(w *Writer, r *http.Request) (sound bool) {
 	return true
 }
 
-func (c *conn) logf(format string, args ...any) {
-	if l := c.server.HTTP.ErrorLog; l != nil {
-		l.Printf(format, args...)
-	} else {
-		log.Printf(format, args...)
+func (c *conn) logPanic(v any) {
+	l := c.server.HTTP.ErrorLog
+	if l == nil {
+		l = log.Default()
 	}
+	l.Printf("http: panic serving %v: %v\n%s", c.common.RemoteAddr, v, debug.Stack())
 }
 
 // serving says whom it concerns when the client leaves.

@@ -127,6 +127,17 @@ var heads = []string{
 	"G", "P", "H", "\n", "\r", " ",
 }
 
+// TestUsualHeads: what coding clients and curl send is taken apart here.
+func TestUsualHeads(t *testing.T) {
+	for _, i := range []int{0, 1, 3} {
+		var q request
+		head := []byte(heads[i])
+		if n, ok := q.parse(head); !ok || n != bytes.Index(head, []byte("\r\n\r\n"))+4 {
+			t.Errorf("%d, %v of %q", n, ok, heads[i])
+		}
+	}
+}
+
 // FuzzRequest: what is taken apart here net/http reads in the same way, to the byte, and
 // however it comes. What is not is left as net/http would have read it.
 func FuzzRequest(f *testing.F) {
