@@ -17,6 +17,7 @@ package front
 import (
 	"context"
 	"crypto/tls"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -48,7 +49,7 @@ func (s *Server) Serve(l net.Listener) error {
 	accepted := make(chan struct{})
 	go func() {
 		defer close(accepted)
-		h.accept(func(c net.Conn) { s.take(c, h, base) })
+		h.accept(func(c net.Conn) { s.take(c, h, base) }, s.logf)
 	}()
 	err := s.HTTP.Serve(h)
 	<-accepted
@@ -57,7 +58,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 // take serves a connection of h's listener.
 func (s *Server) take(rwc net.Conn, h *handover, base context.Context) {
-	if _, ok := rwc.(*tls.Conn); ok {
+	if _, secure := rwc.(interface{ ConnectionState() tls.ConnectionState }); secure {
 		go h.give(rwc)
 		return
 	}
@@ -115,11 +116,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			timer.Reset(pause)
 		}
 	}
-	err := <-rest
-	if err == nil {
-		s.unwatch()
-	}
-	return err
+	s.unwatch()
+	return <-rest
 }
 
 // Close closes the listeners and all connections. Handlers are told by their requests'
@@ -164,6 +162,14 @@ func (s *Server) closeIdle() bool {
 	return len(s.conns) == 0
 }
 
+func (s *Server) logf(format string, args ...any) {
+	if l := s.HTTP.ErrorLog; l != nil {
+		l.Printf(format, args...)
+	} else {
+		log.Printf(format, args...)
+	}
+}
+
 // A handover is the listener that net/http sees: it accepts what is not served here.
 type handover struct {
 	net.Listener
@@ -173,16 +179,36 @@ type handover struct {
 	closed chan struct{}
 }
 
-// accept calls take with each connection. Errors are net/http's, which waits or gives up.
-func (h *handover) accept(take func(net.Conn)) {
+// Pauses of a listener that fails are as long as net/http's.
+const (
+	shortestPause = 5 * time.Millisecond
+	longestPause  = time.Second
+)
+
+// accept calls take with each connection until the listener fails for good, of which
+// net/http is told. What passes, as a lack of descriptors does, is waited for here: net/http
+// would sleep, and so would what is handed over to it.
+func (h *handover) accept(take func(net.Conn), logf func(string, ...any)) {
+	pause := shortestPause
 	for {
 		c, err := h.Listener.Accept()
 		if err == nil {
+			pause = shortestPause
 			take(c)
 			continue
 		}
+		//lint:ignore SA1019 net/http asks the same
+		if passing, ok := err.(net.Error); !ok || !passing.Temporary() {
+			select {
+			case h.errs <- err:
+			case <-h.closed:
+			}
+			return
+		}
+		logf("http: Accept error: %v; retrying in %v", err, pause)
 		select {
-		case h.errs <- err:
+		case <-time.After(pause):
+			pause = min(2*pause, longestPause)
 		case <-h.closed:
 			return
 		}
