@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -24,6 +23,7 @@ type conn struct {
 	base    context.Context
 	common  http.Request // what all its requests have in common
 	began   time.Time
+	given   bool // to net/http
 	watched bool // the server's watch, which knows it by key, tells of its client's leaving
 	key     uint64
 	state   atomic.Int32 // also the server's
@@ -59,33 +59,48 @@ var inputs = sync.Pool{New: func() any { return new(make([]byte, inSize)) }}
 func newConn(s *Server, rwc net.Conn, others *handover, base context.Context) *conn {
 	c := &conn{server: s, rwc: rwc, others: others, base: base, began: time.Now()}
 	c.base = context.WithValue(base, http.LocalAddrContextKey, rwc.LocalAddr())
-	c.common = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: rwc.RemoteAddr().String()}
+	c.common = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	if remote := rwc.RemoteAddr(); remote != nil {
+		c.common.RemoteAddr = remote.String()
+	}
 	return c
 }
 
 // serve answers requests until the connection ends or is net/http's.
 func (c *conn) serve() {
-	defer func() {
-		if v := recover(); v != nil { // no connection ends the others
-			c.logPanic(v)
-			c.end()
-		}
-	}()
+	defer c.end()
 	for first := true; ; first = false {
 		q, n, err := c.head(first)
-		if err == nil && n == 0 {
+		if err != nil || !c.begin() {
+			return
+		}
+		if n == 0 {
 			c.handOver()
 			return
 		}
-		if err != nil || !c.exchange(&q, n) || !c.state.CompareAndSwap(busy, idle) {
-			break
+		if !c.exchange(&q, n) || !c.state.CompareAndSwap(busy, idle) {
+			return
+		}
+	}
+}
+
+// begin says that there is a request, unless the connection has been ended meanwhile.
+func (c *conn) begin() bool {
+	return c.state.CompareAndSwap(fresh, busy) || c.state.CompareAndSwap(idle, busy)
+}
+
+// end ends the connection, if it is not net/http's by now. A handler may have panicked or
+// ended the goroutine.
+func (c *conn) end() {
+	if v := recover(); v != nil {
+		if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+			c.server.logf("http: panic serving %v: %v\n%s", c.common.RemoteAddr, v, debug.Stack())
 		}
 	}
 	c.release()
-	c.end()
-}
-
-func (c *conn) end() {
+	if c.given {
+		return
+	}
 	c.state.Store(ended)
 	c.server.forget(c)
 	_ = c.rwc.Close()
@@ -105,9 +120,6 @@ func (c *conn) head(first bool) (q request, n int, err error) {
 		if err := c.read(); err != nil {
 			return q, 0, err
 		}
-	}
-	if !c.state.CompareAndSwap(fresh, busy) && !c.state.CompareAndSwap(idle, busy) {
-		return q, 0, net.ErrClosed
 	}
 	for limited := first; ; limited = true {
 		n, ok := q.parse(c.in)
@@ -139,8 +151,8 @@ func after(t time.Time, d time.Duration) time.Time {
 	return t.Add(d)
 }
 
-// read adds what comes to in.
-func (c *conn) read() error {
+// room is where what comes is to stand, behind in.
+func (c *conn) room() []byte {
 	if c.mem == nil {
 		c.mem = inputs.Get().(*[]byte)
 	}
@@ -149,7 +161,12 @@ func (c *conn) read() error {
 	} else if &c.in[0] != &(*c.mem)[0] {
 		c.in = (*c.mem)[:copy(*c.mem, c.in)]
 	}
-	n, err := c.rwc.Read((*c.mem)[len(c.in):])
+	return (*c.mem)[len(c.in):]
+}
+
+// read adds what comes to in.
+func (c *conn) read() error {
+	n, err := c.rwc.Read(c.room())
 	c.in = (*c.mem)[:len(c.in)+n]
 	if n > 0 {
 		return nil // an error comes again
@@ -165,10 +182,11 @@ func (c *conn) release() {
 	}
 }
 
-// handOver gives the connection to net/http.
+// handOver gives the connection to net/http, which begins with no deadline.
 func (c *conn) handOver() {
+	c.given = true
 	c.server.forget(c)
-	_ = c.rwc.SetReadDeadline(time.Time{}) // net/http sets none if it has no limit
+	_ = c.rwc.SetReadDeadline(time.Time{})
 	b := &begun{Conn: c.rwc, ahead: bytes.Clone(c.in), err: c.broken}
 	c.release()
 	c.others.give(b)
@@ -190,47 +208,28 @@ func (c *conn) exchange(q *request, n int) bool {
 	}
 	w := &Writer{c: c, body: b, method: q.method, header: make(http.Header, 8), length: -1, close: r.Close, cancel: cancel}
 	c.serving(cancel)
+	again := false
+	defer func() { // also when the handler panics, or ends the goroutine
+		if !again {
+			_ = c.rwc.Close() // who still reads waits no longer
+		}
+		w.err = errOver
+		b.end()
+	}()
 	if q.length == 0 {
 		c.listen()
 	}
-	sound := c.handle(w, r)
+	c.server.HTTP.Handler.ServeHTTP(w, r)
 	cancel()
 	c.serving(nil)
-	again := sound && w.finish() && !c.server.ending.Load()
+	again = w.finish() && !c.server.ending.Load()
 	switch {
 	case again:
 		c.unlisten()
-	case sound && w.err == nil && !b.taken():
+	case w.err == nil && !b.taken():
 		c.linger()
 	}
-	if !again {
-		_ = c.rwc.Close() // who still reads waits no longer
-	}
-	w.err = errOver
-	b.end()
 	return again
-}
-
-// handle calls the handler, and reports false when it panicked.
-func (c *conn) handle(w *Writer, r *http.Request) (sound bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			sound = false
-			if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-				c.logPanic(v)
-			}
-		}
-	}()
-	c.server.HTTP.Handler.ServeHTTP(w, r)
-	return true
-}
-
-func (c *conn) logPanic(v any) {
-	l := c.server.HTTP.ErrorLog
-	if l == nil {
-		l = log.Default()
-	}
-	l.Printf("http: panic serving %v: %v\n%s", c.common.RemoteAddr, v, debug.Stack())
 }
 
 // serving says whom it concerns when the client leaves.
@@ -267,13 +266,12 @@ type ear struct {
 	n     int // bytes of heard: the next request has begun
 }
 
-// listen has the client's leaving told: all of the request has been read. Behind another
-// request that cannot be heard.
+// listen has the client's leaving told: all of the request has been read. An ear hears
+// it behind what has come by now, not behind what comes later.
 func (c *conn) listen() {
-	if len(c.in) > 0 {
-		return
+	if len(c.in) == 0 {
+		c.release()
 	}
-	c.release()
 	if c.watched {
 		return
 	}
@@ -297,14 +295,15 @@ func (c *conn) unlisten() {
 	}
 	c.ear = nil
 	_ = c.rwc.SetReadDeadline(time.Unix(1, 0))
-	if <-e.done; e.n > 0 {
-		c.mem = inputs.Get().(*[]byte)
-		c.in = (*c.mem)[:copy(*c.mem, e.heard[:])]
+	if <-e.done; e.n > 0 { // there is room: a request has been taken from in
+		n := copy(c.room(), e.heard[:])
+		c.in = (*c.mem)[:len(c.in)+n]
 	}
 }
 
 // lingering is how long a client that still sends is given to read the answer, which the
-// system drops when it closes a connection with something unread.
+// system drops when it closes a connection with something unread. It is as long as with
+// net/http.
 const lingering = 500 * time.Millisecond
 
 // linger ends a connection whose client may still be sending, however much that is: to close
@@ -354,13 +353,14 @@ func (b *body) receive(p []byte) (int, error) {
 	b.receiving(true)
 	n, err := b.c.rwc.Read(p)
 	b.receiving(false)
-	switch {
-	case n > 0:
-		err = nil
-	case err == io.EOF:
+	if n > 0 || err == nil {
+		return n, nil
+	}
+	b.c.leave() // as with net/http, also when it only has not come in time
+	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return n, err
+	return 0, err
 }
 
 func (b *body) receiving(yes bool) {
