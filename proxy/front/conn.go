@@ -222,6 +222,7 @@ func (c *conn) exchange(q *request, n int) bool {
 	c.server.HTTP.Handler.ServeHTTP(w, r)
 	cancel()
 	c.serving(nil)
+	b.over.Store(true)
 	again = w.finish() && !c.server.ending.Load()
 	switch {
 	case again:
@@ -317,7 +318,8 @@ func (c *conn) linger() {
 // A body is a request's, as far as it is there or comes. A handler may have it read by
 // another goroutine, even by one that has not ended when it returns.
 type body struct {
-	c *conn
+	c    *conn
+	over atomic.Bool // nobody is told of the client's leaving any more
 
 	mu   sync.Mutex // guards these, and c.in and c.mem while the handler runs
 	left int64      // bytes
@@ -391,6 +393,9 @@ func (b *body) taken() bool {
 	if b.left > 0 && int64(len(b.c.in)) >= b.left {
 		b.c.in = b.c.in[b.left:]
 		b.left, b.err = 0, http.ErrBodyReadAfterClose
+		if !b.over.Load() {
+			b.c.listen()
+		}
 	}
 	return b.left == 0
 }

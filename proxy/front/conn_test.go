@@ -426,7 +426,14 @@ func (l failing) Accept() (net.Conn, error) {
 	case err := <-l.errs:
 		return nil, err
 	default:
-		return l.given.Accept()
+	}
+	select {
+	case err := <-l.errs:
+		return nil, err
+	case c := <-l.conn:
+		return c, nil
+	case <-l.gone:
+		return nil, net.ErrClosed
 	}
 }
 
@@ -447,28 +454,29 @@ func TestAcceptFails(t *testing.T) {
 		go func() { served <- s.Serve(l) }()
 		p := piped{place{s, l}, t, l.given}
 		c := p.dial()
-		for range 9 {
-			l.errs <- passing{}
+		fail := func(times int) {
+			for range times {
+				l.errs <- passing{}
+			}
+			synctest.Wait()
 		}
-		fresh := p.dial() // so that errors are met
 		began := time.Now()
-		time.Sleep(2 * time.Second)
+		fail(9)
+		time.Sleep(time.Second)
 		c.send(odd)
 		c.answer()
-		took(t, "an odd request", time.Since(began), 2*time.Second)
-		fresh.send(get)
-		fresh.answer()
-		began = time.Now()
+		took(t, "an odd request", time.Since(began), time.Second)
 		p.dial()
-		if d := time.Since(began); d > 2*time.Second {
-			t.Errorf("accepting goes on after %v", d)
-		}
-		if n := strings.Count(logs.String(), "http: Accept error: too many open files; retrying in "); n != 9 {
+		took(t, "the next connection", time.Since(began), 2275*time.Millisecond) // 5+10+…+640, and 1000
+		began = time.Now()
+		fail(1)
+		p.dial()
+		took(t, "the one after that", time.Since(began), 5*time.Millisecond)
+		if n := strings.Count(logs.String(), "http: Accept error: too many open files; retrying in "); n != 10 {
 			t.Errorf("logged %d times: %s", n, &logs)
 		}
 		broken := errors.New("broken")
 		l.errs <- broken
-		p.dial()
 		if err := <-served; err != broken {
 			t.Errorf("Serve: %v", err)
 		}
