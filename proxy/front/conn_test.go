@@ -83,8 +83,14 @@ func (c caller) answer() (*http.Response, string) {
 // long that took.
 func (c caller) end() time.Duration {
 	c.t.Helper()
+	return c.endAfter("")
+}
+
+// endAfter is end behind an answer that begins so.
+func (c caller) endAfter(words string) time.Duration {
+	c.t.Helper()
 	began := time.Now()
-	if rest, err := io.ReadAll(c.in); len(rest) > 0 || err != nil {
+	if rest, err := io.ReadAll(c.in); !strings.HasPrefix(string(rest), words) || (words == "") != (len(rest) == 0) || err != nil {
 		c.t.Errorf("at its end the connection says %q, %v", rest, err)
 	}
 	return time.Since(began)
@@ -139,7 +145,7 @@ func TestTimeForAHead(t *testing.T) {
 		pipe(t, limited(), func(p piped) {
 			c := p.dial()
 			c.drip(endless)
-			took(t, "the end", c.end(), 10*time.Second)
+			took(t, "the end", c.endAfter("HTTP/1.1 400 "), 10*time.Second)
 		})
 	})
 	for name, first := range map[string]string{"after a request": get, "after one with a body": request, "after two at once": request + get} {
@@ -160,7 +166,7 @@ func TestTimeForAHead(t *testing.T) {
 				talk()
 				time.Sleep(50 * time.Second)
 				c.drip(endless)
-				took(t, "the dripping end", c.end(), 10*time.Second)
+				took(t, "the dripping end", c.endAfter("HTTP/1.1 400 "), 10*time.Second)
 			})
 		})
 	}

@@ -21,7 +21,7 @@ func TestNothingIsLeft(t *testing.T) {
 	storm(t, s, 0, 50) // what is there once is there
 	before := 0
 	settles(t, func() bool { before = descriptors(t); return front.Watched(s.Server) == 0 })
-	storm(t, s, 50, 2000)
+	storm(t, s, 50, 600)
 	settles(t, func() bool { return front.Watched(s.Server) == 0 && descriptors(t) <= before })
 	if n := descriptors(t); n > before {
 		t.Errorf("%d descriptors, %d before", n, before)
