@@ -372,53 +372,114 @@ func TestShutdownGivesUp(t *testing.T) {
 	}
 }
 
-// TestClosedMeanwhile lets requests begin while the server is shut down: each is served
-// whole, or it is not answered at all.
+// TestClosedMeanwhile lets requests begin while the server ends. Those that Shutdown
+// meets are served whole, or not answered at all.
 func TestClosedMeanwhile(t *testing.T) {
-	for round := range 60 {
-		s := serve(t, echo)
-		var group sync.WaitGroup
-		for n := range 8 {
-			group.Go(func() {
-				c, err := net.Dial("tcp", s.Addr().String())
-				if err != nil {
-					return
-				}
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-				in := bufio.NewReader(c)
-				for i := 0; ; i++ {
-					text := request
-					if (n+round+i)%4 == 0 {
-						text = theirs(request)
-					}
-					if _, err := io.WriteString(c, text); err != nil {
-						return
-					}
-					if _, err := in.Peek(1); err != nil {
-						if errors.Is(err, os.ErrDeadlineExceeded) {
-							t.Error("neither an answer nor the end")
+	for name, end := range map[string]func(place) error{
+		"Shutdown": func(s place) error { return s.Shutdown(t.Context()) },
+		"Close":    func(s place) error { return s.Server.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for round := range 60 {
+				s := serve(t, echo)
+				var group sync.WaitGroup
+				for n := range 8 {
+					group.Go(func() {
+						if err := goOn(s, n+round); err != nil && name == "Shutdown" || errors.Is(err, os.ErrDeadlineExceeded) {
+							t.Error(err)
 						}
-						return
-					}
-					res, err := http.ReadResponse(in, nil)
-					if err != nil {
-						t.Errorf("half a head: %v", err)
-						return
-					}
-					if body, err := io.ReadAll(res.Body); err != nil || string(body) != "you said {}" {
-						t.Errorf("half an answer: %q, %v", body, err)
-						return
-					}
+					})
 				}
-			})
-		}
-		time.Sleep(time.Duration(round%6) * time.Millisecond)
-		if err := s.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-		group.Wait()
+				time.Sleep(time.Duration(round%6) * time.Millisecond)
+				if err := end(s); err != nil {
+					t.Error(err)
+				}
+				group.Wait()
+			}
+		})
 	}
+}
+
+// goOn asks until there is no answer. What is half an answer is an error.
+func goOn(s place, n int) error {
+	c, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	in := bufio.NewReader(c)
+	for ; ; n++ {
+		text := request
+		if n%4 == 0 {
+			text = theirs(request)
+		}
+		if _, err := io.WriteString(c, text); err != nil {
+			return nil
+		}
+		if _, err := in.Peek(1); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return err
+		}
+		if body, err := io.ReadAll(res.Body); err != nil || string(body) != "you said {}" {
+			return fmt.Errorf("half an answer: %q, %w", body, err)
+		}
+	}
+}
+
+// TestClosedFirst: what comes of a request after Shutdown has found its connection idle
+// is not served, as it could not be answered.
+func TestClosedFirst(t *testing.T) {
+	for name, text := range map[string]string{"here": get, "net/http": odd} {
+		t.Run(name, func(t *testing.T) {
+			var served atomic.Int32
+			pipe(t, &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Add(1) })}, func(p piped) {
+				near, far := net.Pipe()
+				c := calling(p.t, far)
+				p.l.conn <- &late{Conn: near, text: text, closed: make(chan struct{})}
+				c.send(get)
+				c.answer()
+				synctest.Wait()
+				if err := p.Shutdown(p.t.Context()); err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+			})
+			if n := served.Load(); n != 1 {
+				t.Errorf("%d requests are served", n)
+			}
+		})
+	}
+}
+
+// A late connection gives the rest of what it has read once it is closed.
+type late struct {
+	net.Conn
+	text   string
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *late) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	select {
+	case <-c.closed:
+		n, err = copy(b, c.text), nil
+		if n == 0 {
+			err = io.EOF
+		}
+		c.text = c.text[n:]
+	default:
+	}
+	return n, err
+}
+
+func (c *late) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
 
 // A failing listener gives errors before connections.

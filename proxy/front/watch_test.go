@@ -221,6 +221,31 @@ func TestLeavingIsNobodyElses(t *testing.T) {
 	}
 }
 
+// TestCloseTells handlers, and those of net/http, at once.
+func TestCloseTells(t *testing.T) {
+	for hearing, wrap := range hearings {
+		for name, text := range map[string]string{"": get, ", net/http's": odd, ", reading": request[:len(request)-1]} {
+			t.Run(hearing+name, func(t *testing.T) {
+				begun, done := make(chan struct{}), make(chan error, 1)
+				s := over(t, wrap, func(_ http.ResponseWriter, r *http.Request) {
+					close(begun)
+					_, _ = io.Copy(io.Discard, r.Body)
+					done <- told(r.Context())
+				})
+				c := ring(t, s)
+				c.send(text)
+				<-begun
+				if err := s.Server.Close(); err != nil {
+					t.Error(err)
+				}
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
 // TestContextEndsWithTheHandler, before the answer is whole.
 func TestContextEndsWithTheHandler(t *testing.T) {
 	for hearing, wrap := range hearings {
