@@ -335,9 +335,9 @@ func TestShutdown(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		a := front.Begin(w)
+		a.Head(200, http.Header{})
 		close(begun)
 		<-shut
-		a.Head(200, http.Header{})
 		if err := a.Write([]byte("x")); err != nil {
 			t.Error(err)
 		}
@@ -345,7 +345,7 @@ func TestShutdown(t *testing.T) {
 	s.HTTP.RegisterOnShutdown(func() { close(shut) })
 	done := make(chan error, 1)
 	go func() { <-begun; done <- s.Shutdown(t.Context()) }()
-	if got := talk(t, s, request); !strings.HasSuffix(got, "\r\n\r\n1\r\nx\r\n0\r\n\r\n") {
+	if got := talk(t, s, request); !strings.HasSuffix(got, "\r\n\r\n1\r\nx\r\n0\r\n\r\n") || !strings.Contains(got, "\r\nConnection: close\r\n") {
 		t.Errorf("%q", got)
 	}
 	if err := <-done; err != nil {

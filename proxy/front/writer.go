@@ -365,7 +365,7 @@ func (w *Writer) finish() bool {
 // a time.
 type Answer struct {
 	w    *Writer
-	head []byte // made and not sent; of its own memory, as it may wait for long
+	head []byte // made but for the framing, and not sent; of its own memory, as it may wait for long
 }
 
 // Begin takes an answer over from its ResponseWriter, to which nothing has been and nothing
@@ -399,8 +399,7 @@ func (a *Answer) Head(status int, h http.Header) {
 	}
 	buf := buffers.Get().(*[]byte)
 	defer free(buf)
-	b := a.w.connection(appendHead(*buf, status, h))
-	*buf = append(append(b, chunked...), "\r\n"...)
+	*buf = appendHead(*buf, status, h)
 	a.head = bytes.Clone(*buf)
 }
 
@@ -412,7 +411,8 @@ func (a *Answer) Write(pieces ...[]byte) error {
 		if w.err = errLate; a.head != nil {
 			w.err, w.chunked = nil, true
 			b := w.made()
-			*b = append(*b, a.head...)
+			*b = w.connection(append(*b, a.head...)) // which may end since then
+			*b = append(append(*b, chunked...), "\r\n"...)
 			a.head = nil
 		}
 	}
