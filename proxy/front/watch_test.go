@@ -337,7 +337,7 @@ func stormy(t *testing.T) http.HandlerFunc {
 		if r.Header.Get("X-Unread") != "" {
 			return
 		}
-		body, err := io.ReadAll(iotest.OneByteReader(r.Body))
+		body, err := io.ReadAll(iotest.HalfReader(r.Body))
 		if err == nil && r.Header.Get("X-Waits") != "" {
 			if err := told(r.Context()); err != nil {
 				t.Error(id, err)
