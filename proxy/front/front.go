@@ -28,9 +28,6 @@ import (
 
 // A Server serves what HTTP is configured to serve. Of that it keeps to Handler,
 // BaseContext, ErrorLog, ReadHeaderTimeout and IdleTimeout, 0 standing for no limit.
-//
-// A request and its ResponseWriter belong to one goroutine at a time. So, unlike with
-// net/http, the body must not be read by one while another writes the answer.
 type Server struct {
 	HTTP *http.Server
 
