@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"anyproxy/config"
@@ -15,15 +16,17 @@ func (p *program) greet() {
 	if p.flags.tui {
 		return
 	}
-	base, out := p.scheme()+p.listen[0].Addr().String(), logging.Clean(p.out)
-	fmt.Fprintf(out, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, p.doc.Name)
+	base := p.scheme() + p.listen[0].Addr().String()
+	var text strings.Builder // written at once: who reads the address has read the rest
+	fmt.Fprintf(&text, "anyproxy %s serves %s (configuration: %s)\n\n", Version(), base, p.doc.Name)
 	for _, m := range c.Models {
-		fmt.Fprintf(out, "  %-40s → %s\n", modelNames(m), describeTarget(m))
+		fmt.Fprintf(&text, "  %-40s → %s\n", modelNames(m), describeTarget(m))
 	}
 	if len(c.APIKeys) == 0 {
-		fmt.Fprintln(out, "\nNo client keys are configured: whoever is on this machine may use it.")
+		text.WriteString("\nNo client keys are configured: whoever is on this machine may use it.\n")
 	}
-	fmt.Fprintf(out, "\n%s\n", howToConnect(c, base, p.flags.demo))
+	fmt.Fprintf(&text, "\n%s\n", howToConnect(c, base, p.flags.demo))
+	_, _ = io.WriteString(logging.Clean(p.out), text.String())
 }
 
 // announce tells fresh client keys.
