@@ -62,8 +62,8 @@ func readBody(w http.ResponseWriter, r *http.Request, l *outlook) (*providers.Bo
 }
 
 // limitBody bounds the time in which a body must come. Until bodyRead the
-// connection is to be closed behind the answer: otherwise the server would wait
-// for the rest of the body before it sends as much as a refusal.
+// connection is to be closed behind the answer: otherwise net/http would wait for
+// the rest of the body before it sends as much as a refusal.
 func limitBody(w http.ResponseWriter, r *http.Request) {
 	limit := bodyTime + time.Duration(min(max(r.ContentLength, 0), maxBody)>>20)*time.Second
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit)) // not all writers can

@@ -229,7 +229,7 @@ func (x *exchange) try(ctx context.Context, a *answer) (err error) {
 	}
 	if x.req.Stream {
 		a.watch.setSilence(x.rt.providers[a.p.Provider].config.Timeouts.Idle)
-		// Not further down: net/http takes 3 KB of stack for a head, and one that has
+		// Not further down: a head takes stack, 3 KB with net/http, and one that has
 		// doubled for it stays so for all of a stream.
 		x.reply.prepare(a.stream.Status, func(h http.Header) { x.head(a, h) })
 	}

@@ -100,11 +100,11 @@ func (r *reply) ping() {
 
 // settle ends the wait: nothing but the caller writes from here on.
 func (r *reply) settle() {
-	if r.timer != nil {
-		r.timer.Stop()
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.timer != nil {
+		r.timer.Stop() // under the lock, or a ping on its way would set it again
+	}
 	r.settled = true
 }
 

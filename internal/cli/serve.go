@@ -83,6 +83,7 @@ func (p *program) run(ctx context.Context, signals chan os.Signal, in io.Reader)
 	server := newServer(p.proxy)
 	server.HTTP.BaseContext = func(net.Listener) context.Context { return base }
 	server.HTTP.ErrorLog = slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug) // broken clients, mostly
+	server.Panicked = func(v any) { contain.Told(p.logger, "panic in the server", v) }
 	failed := make(chan error, len(p.listen))
 	for _, l := range p.listen {
 		go func() {

@@ -8,14 +8,13 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A conn is a client's connection. All of it but what is said otherwise belongs to its
-// goroutine.
+// A conn is a client's connection. All of it but what is said otherwise, here and of a
+// body, belongs to its goroutine.
 type conn struct {
 	server  *Server
 	rwc     net.Conn
@@ -94,7 +93,7 @@ func (c *conn) begin() bool {
 func (c *conn) end() {
 	if v := recover(); v != nil {
 		if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-			c.server.logf("http: panic serving %v: %v\n%s", c.common.RemoteAddr, v, debug.Stack())
+			c.server.panicked(v, c.common.RemoteAddr)
 		}
 	}
 	c.release()
@@ -217,7 +216,7 @@ func (c *conn) exchange(q *request, n int) bool {
 		b.end()
 	}()
 	if q.length == 0 {
-		c.listen()
+		c.hear()
 	}
 	c.server.HTTP.Handler.ServeHTTP(w, r)
 	cancel()
@@ -226,9 +225,9 @@ func (c *conn) exchange(q *request, n int) bool {
 	again = w.finish() && !c.server.ending.Load()
 	switch {
 	case again:
-		c.unlisten()
+		c.unhear()
 	case w.err == nil && !b.taken():
-		c.linger()
+		c.linger(b)
 	}
 	return again
 }
@@ -267,9 +266,9 @@ type ear struct {
 	n     int // bytes of heard: the next request has begun
 }
 
-// listen has the client's leaving told: all of the request has been read. An ear hears
+// hear has the client's leaving told: all of the request has been read. An ear hears
 // it behind what has come by now, not behind what comes later.
-func (c *conn) listen() {
+func (c *conn) hear() {
 	if len(c.in) == 0 {
 		c.release()
 	}
@@ -288,8 +287,8 @@ func (c *conn) listen() {
 	}()
 }
 
-// unlisten ends that.
-func (c *conn) unlisten() {
+// unhear ends that.
+func (c *conn) unhear() {
 	e := c.ear
 	if e == nil {
 		return
@@ -309,9 +308,9 @@ const lingering = 500 * time.Millisecond
 
 // linger ends a connection whose client may still be sending, however much that is: to close
 // it before the client has read the answer may cost it the answer.
-func (c *conn) linger() {
+func (c *conn) linger(b *body) {
 	_ = closeWrite(c.rwc)
-	_ = c.rwc.SetReadDeadline(time.Now().Add(lingering))
+	b.lastly(time.Now().Add(lingering))
 	_, _ = io.Copy(io.Discard, c.rwc)
 }
 
@@ -321,7 +320,7 @@ type body struct {
 	c    *conn
 	over atomic.Bool // nobody is told of the client's leaving any more
 
-	mu   sync.Mutex // guards these, and c.in and c.mem while the handler runs
+	mu   sync.Mutex // guards these, and c.in, c.mem and c.ear while the handler runs
 	left int64      // bytes
 	err  error
 
@@ -345,7 +344,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	if b.left -= int64(n); b.left == 0 {
 		b.err = io.EOF
-		b.c.listen()
+		b.c.hear()
 	}
 	return n, b.err
 }
@@ -378,13 +377,24 @@ func (b *body) receiving(yes bool) {
 func (b *body) limit(t time.Time) {
 	b.timing.Lock()
 	defer b.timing.Unlock()
+	if b.over.Load() {
+		return
+	}
 	if b.by, b.limited = t, b.received; b.received {
 		_ = b.c.rwc.SetReadDeadline(t)
 	}
 }
 
-// taken reports whether nothing of it is left on the connection. What has come of it
-// all at once need not be read by anybody, and then cannot be.
+// lastly sets the time for good, after the handler.
+func (b *body) lastly(t time.Time) {
+	b.timing.Lock()
+	defer b.timing.Unlock()
+	b.by, b.limited = t, true
+	_ = b.c.rwc.SetReadDeadline(t)
+}
+
+// taken reports whether nothing of it is left on the connection. If all of the rest is
+// in c.in it is dropped, so that the connection can be kept; who reads later is told.
 func (b *body) taken() bool {
 	if !b.mu.TryLock() {
 		return false // somebody waits for what is left
@@ -394,7 +404,7 @@ func (b *body) taken() bool {
 		b.c.in = b.c.in[b.left:]
 		b.left, b.err = 0, http.ErrBodyReadAfterClose
 		if !b.over.Load() {
-			b.c.listen()
+			b.c.hear()
 		}
 	}
 	return b.left == 0

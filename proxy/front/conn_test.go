@@ -814,3 +814,35 @@ func TestHandover(t *testing.T) {
 		}
 	}
 }
+
+// TestPanicked: whoever wants to know of panics is told, and the log is not.
+func TestPanicked(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var logs strings.Builder
+	told := make(chan any, 2)
+	s := &front.Server{Panicked: func(v any) { told <- v }, HTTP: &http.Server{ErrorLog: log.New(&logs, "", 0),
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/aborts" {
+				panic(http.ErrAbortHandler)
+			}
+			panic("oh")
+		})}}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	for _, path := range []string{"/aborts", "/"} {
+		if got := talk(t, l, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); got != "" {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+	if v := <-told; v != "oh" {
+		t.Errorf("told of %v", v)
+	}
+	_ = s.Close()
+	<-served
+	if len(told) > 0 || logs.Len() > 0 {
+		t.Errorf("%d more, and %q", len(told), logs.String())
+	}
+}

@@ -3,8 +3,8 @@
 //
 // Usual is what clients of an API send: GET, HEAD or POST, a plain path, headers of plain
 // text, a body of a known length. Such a request is taken apart where it was read; its
-// handler runs on the connection's own goroutine, writes to the connection without a
-// buffer between, and no second goroutine waits meanwhile for the client to leave where
+// handler runs on the connection's own goroutine, a flush is one write to the
+// connection, and no second goroutine waits meanwhile for the client to leave where
 // the system can tell that (Linux). A stream's head can be made before there is something
 // to send with it ([Begin]).
 //
@@ -20,16 +20,21 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// A Server serves what HTTP is configured to serve. Of that it keeps to Handler,
-// BaseContext, ErrorLog, ReadHeaderTimeout and IdleTimeout, 0 standing for no limit.
+// A Server serves what HTTP is configured to serve. Of that usual requests keep to
+// Handler, which must be set, BaseContext, ErrorLog, ReadHeaderTimeout and IdleTimeout, 0
+// standing for no limit.
 type Server struct {
 	HTTP *http.Server
+	// Panicked is told of what a connection's goroutine panicked with, other than
+	// http.ErrAbortHandler; nil = ErrorLog is.
+	Panicked func(v any)
 
 	ending atomic.Bool
 	mu     sync.Mutex
@@ -58,6 +63,12 @@ func (s *Server) Serve(l net.Listener) error {
 
 // take serves a connection of h's listener.
 func (s *Server) take(rwc net.Conn, h *handover, base context.Context) {
+	defer func() {
+		if v := recover(); v != nil { // no connection ends the others
+			s.panicked(v, "")
+			_ = rwc.Close()
+		}
+	}()
 	if _, secure := rwc.(interface{ ConnectionState() tls.ConnectionState }); secure {
 		go h.give(rwc)
 		return
@@ -160,6 +171,14 @@ func (s *Server) closeIdle() bool {
 		}
 	}
 	return len(s.conns) == 0
+}
+
+func (s *Server) panicked(v any, client string) {
+	if s.Panicked != nil {
+		s.Panicked(v)
+	} else {
+		s.logf("http: panic serving %v: %v\n%s", client, v, debug.Stack())
+	}
 }
 
 func (s *Server) logf(format string, args ...any) {

@@ -200,6 +200,7 @@ func (q *request) fill(r *http.Request) {
 		}
 		r.Header[name] = one
 	}
+	q.text = nil
 }
 
 func (s span) of(text string) string { return text[s.from:s.to] }
