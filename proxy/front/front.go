@@ -39,7 +39,7 @@ type Server struct {
 	ending atomic.Bool
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
-	watch  *watch // nil before there is something to watch
+	watch  *watch // nil before there may be something to watch
 }
 
 // Serve serves the connections that l accepts until Shutdown or Close, or until l fails.
@@ -51,6 +51,9 @@ func (s *Server) Serve(l net.Listener) error {
 		base = s.HTTP.BaseContext(l)
 	}
 	base = context.WithValue(base, http.ServerContextKey, s.HTTP)
+	if a, ok := l.Addr().(*net.TCPAddr); ok && a.Port > 0 {
+		s.watchOut() // its descriptor is not for the first client to bring
+	}
 	accepted := make(chan struct{})
 	go func() {
 		defer close(accepted)
@@ -59,6 +62,15 @@ func (s *Server) Serve(l net.Listener) error {
 	err := s.HTTP.Serve(h)
 	<-accepted
 	return err
+}
+
+// watchOut has the watch ready before there is something to watch.
+func (s *Server) watchOut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watch == nil && !s.ending.Load() {
+		s.watch = newWatch()
+	}
 }
 
 // take serves a connection of h's listener.
