@@ -43,9 +43,13 @@ type exchange struct {
 	route    *routing.Route
 	attempts int
 	failures []*providers.Error
-	asked    *routing.Attempt // last
-	result   routing.Result   // of that
-	tried    []byte           // what the answer's header says of failed attempts
+	latest   struct { // of them, in words: recorded, and told when the next one is asked
+		failure *providers.Error
+		reason  string
+	}
+	asked  *routing.Attempt // last
+	result routing.Result   // of that
+	tried  []byte           // what the answer's header says of failed attempts
 	// committed is set once the client has been sent something of an upstream:
 	// there is no way back from there.
 	committed bool

@@ -58,10 +58,10 @@ func Verdict(c providers.Class) routing.Verdict {
 func (s *Server) reason(e *providers.Error) string {
 	text := strings.ReplaceAll(e.Class.String(), "_", " ")
 	if e.Status != 0 {
-		text = fmt.Sprintf("%d %s", e.Status, text)
+		text = strconv.Itoa(e.Status) + " " + text
 	}
 	if e.RetryAfter > 0 {
-		text += fmt.Sprintf(", retry after %s", e.RetryAfter.Round(time.Second))
+		text += ", retry after " + e.RetryAfter.Round(time.Second).String()
 	}
 	if e.Err != nil { // where both are set this is the fuller one
 		text += ": " + e.Err.Error()
@@ -69,6 +69,14 @@ func (s *Server) reason(e *providers.Error) string {
 		text += ": " + m
 	}
 	return s.redact.String(text)
+}
+
+// reason is what the Server's says, which is found once for the latest failure.
+func (x *exchange) reason(e *providers.Error) string {
+	if x.latest.failure != e {
+		x.latest.failure, x.latest.reason = e, x.s.reason(e)
+	}
+	return x.latest.reason
 }
 
 // upstreamMessage is error.message of an error in Anthropic's shape.
@@ -93,7 +101,7 @@ func (x *exchange) outcome(a *answer, failure *providers.Error) metrics.Result {
 	case x.r.Context().Err() != nil:
 		return metrics.Result{Outcome: metrics.OutcomeCanceled, Status: failure.Status}
 	}
-	out := metrics.Result{Outcome: failure.Class.String(), Status: failure.Status, Reason: x.s.reason(failure)}
+	out := metrics.Result{Outcome: failure.Class.String(), Status: failure.Status, Reason: x.reason(failure)}
 	if x.passedThrough(a.p.Provider, failure) {
 		out.Outcome = providers.ClassInvalid.String() // the client's own credential is not the provider's fault
 	}

@@ -183,7 +183,7 @@ func (rt *Runtime) converts(provider string) bool {
 // fallback tells that the next candidate is asked, or the same one again.
 func (s *Server) fallback(x *exchange, failed *providers.Error, next *routing.Attempt) {
 	e := metrics.Event{Kind: metrics.EventFallback, Provider: failed.Provider, Model: failed.Model,
-		To: next.Provider, Request: x.id, Text: s.reason(failed)}
+		To: next.Provider, Request: x.id, Text: x.reason(failed)}
 	if failed.Provider == next.Provider && failed.Model == next.Model {
 		e.Kind, e.To = metrics.EventRetry, ""
 	}
